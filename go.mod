@@ -1,6 +1,6 @@
 module safing
 
-go 1.26.0
+go 1.26.4
 
 require (
 	github.com/alecthomas/kong v1.17.0 // indirect
