@@ -1,0 +1,55 @@
+package labels
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// A Feed is a label's domains, for programs.
+type Feed struct {
+	Label   string
+	Domains []string // in order
+	Changed time.Time
+}
+
+// Feed returns the feed of a label, or [ErrNoLabel].
+func (s *Store) Feed(ctx context.Context, label string) (*Feed, error) {
+	// The time is read first: when a change comes between the two, the next
+	// look at the time shows that this feed is old.
+	changed, err := s.Changed(ctx, label)
+	if err != nil {
+		return nil, err
+	}
+	f := &Feed{Label: label, Changed: changed}
+	err = s.Each(ctx, label, func(e Entry) error {
+		f.Domains = append(f.Domains, e.Domain)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// WriteHosts writes the feed in the hosts format. The same domains give the
+// same bytes.
+func (f *Feed) WriteHosts(w io.Writer) error {
+	header := fmt.Sprintf("Stamp: domains with the label %s\n%d in all. A filter should treat their subdomains alike.",
+		f.Label, len(f.Domains))
+	return writeHosts(w, header, f.Domains)
+}
+
+func writeHosts(w io.Writer, header string, domains []string) error {
+	b := bufio.NewWriter(w)
+	for line := range strings.Lines(header) {
+		b.WriteString("# " + strings.TrimRight(line, "\n") + "\n")
+	}
+	for _, domain := range domains {
+		b.WriteString("0.0.0.0 " + domain + "\n")
+	}
+	return b.Flush() // a bufio.Writer keeps its first error
+}
