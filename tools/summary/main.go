@@ -9,6 +9,10 @@
 // does not build, or that fails outside its tests, counts as one failure. The
 // exit status is 1 when something failed or nothing was read.
 //
+// A go test that cannot even list its packages writes no event. So whoever runs
+// it appends {"Action":"exit"} when it fails, and that counts as one failure
+// unless another was counted.
+//
 // With -forbid-skip REGEXP, a skip whose reason matches is a failure: this is
 // for machines that have what the test asks for.
 package main

@@ -111,6 +111,10 @@ func (r *run) take(e event, out io.Writer) {
 		} else {
 			r.failPackage(e, out)
 		}
+	case "exit":
+		if r.failed == 0 {
+			r.fail(key{pkg: "go test"}, []string{"    ended with an error, see above\n"}, out)
+		}
 	}
 }
 

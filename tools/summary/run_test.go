@@ -96,6 +96,19 @@ func TestSummary(t *testing.T) {
 			want: []string{"FAIL  p TestX\n", "did not end\n", "0 passed, 1 failed, 0 skipped\n"},
 		},
 		{
+			name: "go test that ends with an error has failed", in: "go: go.mod: unknown directive\n" + events + `{"Action":"exit"}` + "\n",
+			want: []string{"go: go.mod: unknown directive\n", "FAIL  go test\n", "2 passed, 1 failed, 1 skipped\n"},
+		},
+		{
+			name: "the exit after a failure adds none",
+			in: `{"Action":"run","Package":"p","Test":"TestX"}
+{"Action":"fail","Package":"p","Test":"TestX"}
+{"Action":"fail","Package":"p"}
+{"Action":"exit"}
+`,
+			want: []string{"FAIL  p TestX\n", "0 passed, 1 failed, 0 skipped\n"},
+		},
+		{
 			name: "what is no event is passed on", in: "go: cannot find main module\n",
 			want: []string{"go: cannot find main module\n", "no test was run\n", "0 passed, 1 failed, 0 skipped\n"},
 		},
