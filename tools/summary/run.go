@@ -212,7 +212,7 @@ func noise(line string) bool {
 			return true
 		}
 	}
-	return t == "FAIL" || t == ""
+	return t == "FAIL" || t == "" || strings.HasPrefix(line, "FAIL\t")
 }
 
 func indent(line string) string {
