@@ -13,6 +13,8 @@ want clang clang
 want llvm-strip llvm
 want curl curl
 want nft nftables
+# What clang includes to make the kernel's objects anew.
+[ -e /usr/include/bpf/bpf_helpers.h ] || missing+=(libbpf-dev linux-libc-dev)
 
 [ ${#missing[@]} -gt 0 ] || exit 0
 if [ "$(id -u)" != 0 ]; then

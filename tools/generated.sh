@@ -15,6 +15,9 @@ have=$(clang -dumpversion 2>/dev/null || true)
 if [ "${have%%.*}" != "$1" ]; then
 	echo "left out: the kernel's objects are made with clang $1, here is ${have:-none}"
 	skip=(-skip bpf2go)
+elif [ ! -e /usr/include/bpf/bpf_helpers.h ]; then
+	echo "left out: the kernel's objects need the headers of libbpf-dev"
+	skip=(-skip bpf2go)
 fi
 (cd "$copy" && go generate "${skip[@]}" ./...)
 
