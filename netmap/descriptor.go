@@ -1,0 +1,173 @@
+package netmap
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"safing/tinker"
+)
+
+// MaxDescriptor is the greatest length of a signed descriptor, in bytes.
+const MaxDescriptor = 64 << 10
+
+// ErrDescriptor means that a descriptor is malformed or not signed by its node.
+var ErrDescriptor = errors.New("descriptor is invalid")
+
+// A Descriptor is what a node says about itself. docs/spec/netmap.md#descriptor
+// has the bounds of every field.
+type Descriptor struct {
+	ID        NodeID
+	Name      string           // for people; not unique
+	Addresses []netip.AddrPort // where it takes links
+	Owner     string           // who runs it
+	Group     string           // which of the owner's nodes fail or fall together
+	Country   string           // ISO 3166-1 alpha-2, upper case; may be empty
+	ASN       uint32           // of its network; 0 if unknown
+	Exit      ExitPolicy
+	Prekeys   []tinker.Prekey
+	Links     []Link
+	Capacity  uint64 // bytes a second; 0 if unknown
+	Version   string
+	Contact   string
+	Published time.Time // to the second
+}
+
+// A Link is a connection that a node keeps to another.
+type Link struct {
+	To  NodeID
+	RTT time.Duration // to the microsecond
+}
+
+// descriptorPrefix separates these signatures from others of the same key.
+const descriptorPrefix = "port17 descriptor v1\x00"
+
+// Sign returns the descriptor's wire form: signature ‖ canonical CBOR. The key
+// must be that of ID.
+func (d *Descriptor) Sign(key ed25519.PrivateKey) ([]byte, error) {
+	if err := d.Validate(); err != nil {
+		return nil, err
+	}
+	if id := NodeID(key.Public().(ed25519.PublicKey)); id != d.ID {
+		return nil, fmt.Errorf("%w: it is of node %s and the key is of %s", ErrDescriptor, d.ID.Short(), id.Short())
+	}
+	body, err := encode(d.wire())
+	if err != nil {
+		return nil, fmt.Errorf("encode descriptor: %w", err)
+	}
+	if len(body)+ed25519.SignatureSize > MaxDescriptor {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrDescriptor, len(body), MaxDescriptor)
+	}
+	return append(ed25519.Sign(key, append([]byte(descriptorPrefix), body...)), body...), nil
+}
+
+// OpenDescriptor reads what Sign returned and verifies it. The error wraps
+// [ErrDescriptor].
+func OpenDescriptor(signed []byte) (*Descriptor, error) {
+	if len(signed) < ed25519.SignatureSize || len(signed) > MaxDescriptor {
+		return nil, fmt.Errorf("%w: %d bytes", ErrDescriptor, len(signed))
+	}
+	signature, body := signed[:ed25519.SignatureSize], signed[ed25519.SignatureSize:]
+	var w descriptorWire
+	if err := decode(body, &w); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDescriptor, err)
+	}
+	if !ed25519.Verify(w.ID[:], append([]byte(descriptorPrefix), body...), signature) {
+		return nil, fmt.Errorf("%w: its signature is not that of node %s", ErrDescriptor, w.ID.Short())
+	}
+	d, err := w.descriptor()
+	if err != nil {
+		return nil, err
+	}
+	return d, d.Validate()
+}
+
+// Binding hashes what of the descriptor stays the same while the node runs:
+// all but prekeys, links, capacity and time. Hellos are bound to it, so that
+// two who believe different things about a node cannot talk.
+func (d *Descriptor) Binding() [32]byte {
+	w := d.wire()
+	w.Prekeys, w.Links, w.Capacity, w.Published = nil, nil, 0, 0
+	body, err := encode(w)
+	if err != nil {
+		panic("netmap: encode identity part: " + err.Error()) // plain values always encode
+	}
+	return sha256.Sum256(append([]byte("port17 binding v1\x00"), body...))
+}
+
+// Recipient returns whom hellos for the node are made for: it has the newest
+// prekey whose slot has begun.
+func (d *Descriptor) Recipient(now time.Time) (tinker.Recipient, error) {
+	err := errors.New("it has published none")
+	for i := len(d.Prekeys) - 1; i >= 0; i-- {
+		if err = d.Prekeys[i].Check(now); err == nil {
+			return tinker.Recipient{Identity: d.ID, Binding: d.Binding(), Prekey: d.Prekeys[i]}, nil
+		}
+	}
+	return tinker.Recipient{}, fmt.Errorf("no prekey of node %s can be used: %w", d.ID.Short(), err)
+}
+
+// descriptorWire is a descriptor as it is written down.
+type descriptorWire struct {
+	ID        NodeID          `cbor:"1,keyasint"`
+	Name      string          `cbor:"2,keyasint"`
+	Addresses [][]byte        `cbor:"3,keyasint"`
+	Owner     string          `cbor:"4,keyasint"`
+	Group     string          `cbor:"5,keyasint"`
+	Country   string          `cbor:"6,keyasint"`
+	ASN       uint32          `cbor:"7,keyasint"`
+	Exit      []string        `cbor:"8,keyasint"`
+	Prekeys   []tinker.Prekey `cbor:"9,keyasint"`
+	Links     []linkWire      `cbor:"10,keyasint"`
+	Capacity  uint64          `cbor:"11,keyasint"`
+	Version   string          `cbor:"12,keyasint"`
+	Contact   string          `cbor:"13,keyasint"`
+	Published int64           `cbor:"14,keyasint"`
+}
+
+type linkWire struct {
+	To  NodeID `cbor:"1,keyasint"`
+	RTT uint32 `cbor:"2,keyasint"` // microseconds
+}
+
+func (d *Descriptor) wire() descriptorWire {
+	w := descriptorWire{
+		ID: d.ID, Name: d.Name, Owner: d.Owner, Group: d.Group, Country: d.Country, ASN: d.ASN,
+		Exit: d.Exit.Rules(), Prekeys: d.Prekeys, Capacity: d.Capacity,
+		Version: d.Version, Contact: d.Contact, Published: d.Published.Unix(),
+	}
+	for _, a := range d.Addresses {
+		b, _ := a.MarshalBinary() // never fails
+		w.Addresses = append(w.Addresses, b)
+	}
+	for _, l := range d.Links {
+		w.Links = append(w.Links, linkWire{To: l.To, RTT: uint32(min(l.RTT.Microseconds(), 1<<32-1))})
+	}
+	return w
+}
+
+func (w *descriptorWire) descriptor() (*Descriptor, error) {
+	policy, err := ParseExitPolicy(w.Exit)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDescriptor, err)
+	}
+	d := &Descriptor{
+		ID: w.ID, Name: w.Name, Owner: w.Owner, Group: w.Group, Country: w.Country, ASN: w.ASN,
+		Exit: policy, Prekeys: w.Prekeys, Capacity: w.Capacity,
+		Version: w.Version, Contact: w.Contact, Published: time.Unix(w.Published, 0).UTC(),
+	}
+	for _, b := range w.Addresses {
+		var a netip.AddrPort
+		if err := a.UnmarshalBinary(b); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDescriptor, err)
+		}
+		d.Addresses = append(d.Addresses, a)
+	}
+	for _, l := range w.Links {
+		d.Links = append(d.Links, Link{To: l.To, RTT: time.Duration(l.RTT) * time.Microsecond})
+	}
+	return d, nil
+}

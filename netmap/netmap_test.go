@@ -1,0 +1,301 @@
+package netmap
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/mod/sumdb/note"
+
+	"safing/tinker"
+)
+
+func addrPorts(s ...string) (a []netip.AddrPort) {
+	for _, s := range s {
+		a = append(a, netip.MustParseAddrPort(s))
+	}
+	return a
+}
+
+func newDescriptor(t testing.TB, seed byte) (*Descriptor, ed25519.PrivateKey) {
+	t.Helper()
+	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, 32))
+	keys, err := tinker.NewPrekeys(tinker.PrekeyConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy, err := ParseExitPolicy([]string{"web", "accept 127.0.0.0/8:*"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Descriptor{
+		ID: NodeID(key.Public().(ed25519.PublicKey)), Name: "alder", Owner: "ada", Country: "DE", ASN: 64500,
+		Addresses: addrPorts("192.0.2.1:17", "[2001:db8::1]:17"), Exit: policy, Prekeys: keys.Public(),
+		Links:     []Link{{To: NodeID{9}, RTT: 12345 * time.Microsecond}},
+		Published: time.Now().UTC().Truncate(time.Second),
+	}, key
+}
+
+func TestDescriptor(t *testing.T) {
+	d, key := newDescriptor(t, 1)
+	signed, err := d.Sign(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := OpenDescriptor(signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(d, got, cmp.AllowUnexported(ExitPolicy{}, exitRule{}, portRange{}), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Error(diff)
+	}
+	for i := range signed {
+		flipped := bytes.Clone(signed)
+		flipped[i] ^= 1
+		if _, err := OpenDescriptor(flipped); !errors.Is(err, ErrDescriptor) {
+			t.Fatalf("with byte %d flipped: %v", i, err)
+		}
+	}
+	if _, err := OpenDescriptor(append(bytes.Clone(signed), 0)); !errors.Is(err, ErrDescriptor) {
+		t.Errorf("with a byte behind it: %v", err)
+	}
+}
+
+func TestBinding(t *testing.T) {
+	d, _ := newDescriptor(t, 1)
+	was := d.Binding()
+	d.Prekeys, d.Links, d.Capacity, d.Published = nil, nil, 5, time.Time{}
+	if d.Binding() != was {
+		t.Error("the binding changes with what may change")
+	}
+	d.Owner = "eve"
+	if d.Binding() == was {
+		t.Error("the binding does not hold the owner")
+	}
+}
+
+func TestDescriptorBounds(t *testing.T) {
+	for name, spoil := range map[string]func(*Descriptor){
+		"no name":        func(d *Descriptor) { d.Name = "" },
+		"long owner":     func(d *Descriptor) { d.Owner = strings.Repeat("x", 65) },
+		"control":        func(d *Descriptor) { d.Contact = "a\x1b[2J" },
+		"country":        func(d *Descriptor) { d.Country = "de" },
+		"no address":     func(d *Descriptor) { d.Addresses = nil },
+		"any address":    func(d *Descriptor) { d.Addresses = addrPorts("0.0.0.0:17") },
+		"link to itself": func(d *Descriptor) { d.Links[0].To = d.ID },
+		"links":          func(d *Descriptor) { d.Links = make([]Link, 257) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, key := newDescriptor(t, 1)
+			spoil(d)
+			if _, err := d.Sign(key); !errors.Is(err, ErrDescriptor) {
+				t.Errorf("error %v, want %v", err, ErrDescriptor)
+			}
+		})
+	}
+}
+
+func TestExitPolicy(t *testing.T) {
+	for _, c := range []struct {
+		rules string
+		to    string
+		want  bool
+	}{
+		{"", "192.1.2.3:80", false},
+		{"web", "8.8.8.8:443", true},
+		{"web", "8.8.8.8:22", false},
+		{"public", "8.8.8.8:25", false},
+		{"public", "[2600::1]:22", true},
+		{"public", "127.0.0.1:22", false},
+		{"public", "192.168.1.1:80", false},
+		{"public", "[::ffff:10.0.0.1]:80", false},
+		{"public", "[fe80::1]:80", false},
+		{"public", "[::ffff:8.8.8.8]:80", true},
+		{"accept 0.0.0.0/0:*", "10.0.0.1:80", false},
+		{"accept 127.0.0.0/8:*", "127.11.0.1:5", true},
+		{"accept 126.0.0.0/7:*", "127.11.0.1:5", false},
+		{"reject 127.0.0.66:* | accept 127.0.0.0/8:*", "127.0.0.66:5", false},
+		{"reject *:25 | accept 127.0.0.0/8:*", "127.0.0.1:25", false},
+		{"accept [::1]/128:*", "[::1]:5", true},
+		{"accept 8.8.8.8:53-54,99", "8.8.8.8:54", true},
+		{"accept 8.8.8.8:53-54,99", "8.8.8.8:55", false},
+		{"accept 8.8.8.8:53", "8.8.4.4:53", false},
+	} {
+		var rules []string
+		if c.rules != "" {
+			rules = strings.Split(c.rules, " | ")
+		}
+		p, err := ParseExitPolicy(rules)
+		if err != nil {
+			t.Errorf("%s: %v", c.rules, err)
+		} else if got := p.Allows(netip.MustParseAddrPort(c.to)); got != c.want {
+			t.Errorf("%q allows %s: %v, want %v", c.rules, c.to, got, c.want)
+		}
+	}
+	for _, bad := range []string{"", "allow *:80", "accept *", "accept *:0", "accept *:9-8", "accept *:70000", "accept x:80", "accept 1.2.3.4/33:80"} {
+		if _, err := ParseExitPolicy([]string{bad}); err == nil || !strings.Contains(err.Error(), "write it like") {
+			t.Errorf("rule %q: error %v", bad, err)
+		}
+	}
+	p, _ := ParseExitPolicy([]string{"reject *:25", "accept 127.0.0.0/8:*", "accept *:80"})
+	if p.AllowsPort(25) || !p.AllowsPort(80) || !p.AllowsPort(99) {
+		t.Error("AllowsPort is wrong")
+	}
+}
+
+func newNetwork(t testing.TB) (*Network, note.Signer) {
+	t.Helper()
+	skey, vkey, err := note.GenerateKey(nil, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := note.NewSigner(skey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Network{Name: "test", Threshold: 1, Authorities: []Authority{{URL: "http://127.0.0.1:1", Key: vkey}}}, signer
+}
+
+func newMap(t testing.TB, n int) *Map {
+	t.Helper()
+	var nodes []Node
+	for i := range n {
+		d, key := newDescriptor(t, byte(i))
+		signed, err := d.Sign(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes = append(nodes, Node{Descriptor: d, Signed: signed, Flags: FlagTrusted})
+	}
+	now := time.Now().UTC().Truncate(time.Second)
+	m, err := New("test", 7, now, now.Add(time.Hour), nodes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestMap(t *testing.T) {
+	network, signer := newNetwork(t)
+	m := newMap(t, 3)
+	signed, err := m.Sign(signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := m.ValidAfter
+	got, err := network.Verify(signed, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Sequence != 7 || len(got.Nodes) != 3 || !got.ValidUntil.Equal(m.ValidUntil) {
+		t.Errorf("map %d with %d nodes until %v", got.Sequence, len(got.Nodes), got.ValidUntil)
+	}
+	if n, ok := got.Node(m.Nodes[1].ID); !ok || n.Flags != FlagTrusted || n.Name != "alder" {
+		t.Errorf("node: %v %+v", ok, n)
+	}
+	if _, err := network.Verify(signed, now.Add(time.Hour)); !errors.Is(err, ErrExpired) {
+		t.Errorf("an hour later: %v, want %v", err, ErrExpired)
+	}
+	if _, err := network.Verify(signed, now.Add(-time.Second)); !errors.Is(err, ErrExpired) {
+		t.Errorf("a second before: %v, want %v", err, ErrExpired)
+	}
+	other, _ := newNetwork(t)
+	if _, err := other.Verify(signed, now); !errors.Is(err, ErrSignature) {
+		t.Errorf("of another authority: %v, want %v", err, ErrSignature)
+	}
+	two := *network
+	two.Authorities = append(two.Authorities, other.Authorities...)
+	two.Threshold = 2
+	if _, err := two.Verify(signed, now); !errors.Is(err, ErrSignature) {
+		t.Errorf("one signature of two: %v, want %v", err, ErrSignature)
+	}
+	for i := 0; i < len(signed); i += 7 {
+		flipped := bytes.Clone(signed)
+		flipped[i] ^= 1
+		if _, err := network.Verify(flipped, now); err == nil {
+			t.Fatalf("a map with byte %d flipped was accepted", i)
+		}
+	}
+}
+
+func TestNetworkFile(t *testing.T) {
+	network, _ := newNetwork(t)
+	path := filepath.Join(t.TempDir(), "network.toml")
+	if err := network.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	got, err := LoadNetwork(path)
+	if diff := cmp.Diff(network, got); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	for text, want := range map[string]string{
+		"":                            "name",
+		"nme = 'x'":                   "unknown setting nme",
+		"name = 'x'":                  "names no [[authority]]",
+		"name = 'x'\n[[authority]]\n": "threshold 0",
+		"name = 'x'\nthreshold=1\n[[authority]]\nurl='ftp:'":           "has to begin with http",
+		"name = 'x'\nthreshold=1\n[[authority]]\nurl='http://x'\nkey='k'": "authority key",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := LoadNetwork(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("file %q: error %v, want %q in it", text, err, want)
+		}
+	}
+}
+
+func TestNodeID(t *testing.T) {
+	id := NodeID{1, 2, 3}
+	if got, err := ParseNodeID(id.String()); err != nil || got != id || len(id.String()) != 52 {
+		t.Errorf("%s: %v, %v", id, got, err)
+	}
+	if _, err := ParseNodeID("x"); !errors.Is(err, ErrNodeID) {
+		t.Error(err)
+	}
+}
+
+func FuzzOpenDescriptor(f *testing.F) {
+	d, key := newDescriptor(f, 1)
+	signed, err := d.Sign(key)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(signed)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		// The signature is made anew, so that what lies behind it is reached.
+		if len(b) > ed25519.SignatureSize {
+			var w descriptorWire
+			if decode(b[ed25519.SignatureSize:], &w) == nil {
+				if d, err := w.descriptor(); err == nil && d.Validate() == nil {
+					d.Binding()
+					d.Recipient(time.Now())
+				}
+			}
+		}
+		OpenDescriptor(b)
+	})
+}
+
+func FuzzVerify(f *testing.F) {
+	network, signer := newNetwork(f)
+	m := newMap(f, 2)
+	signed, err := m.Sign(signer)
+	if err != nil {
+		f.Fatal(err)
+	}
+	head, body, _ := bytes.Cut(signed, []byte{0})
+	f.Add(head, body)
+	f.Fuzz(func(t *testing.T, head, body []byte) {
+		network.Verify(append(append(head, 0), body...), m.ValidAfter)
+		m := new(Map)
+		m.open(m.header(body), body)
+	})
+}

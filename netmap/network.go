@@ -1,0 +1,160 @@
+package netmap
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+	"golang.org/x/mod/sumdb/note"
+)
+
+// Errors of Verify.
+var (
+	ErrSignature = errors.New("the map is not signed by enough of the network's authorities: " +
+		"check that the network file is the right one")
+	ErrExpired = errors.New("the map is out of date: check the clock and the way to the authority")
+)
+
+// A Network is whom to believe about a network. It is a file:
+//
+//	name = "lab.example"
+//	threshold = 1
+//
+//	[[authority]]
+//	url = "http://127.0.0.1:8120"
+//	key = "lab.example+c9f1ed0a+AX…"
+type Network struct {
+	Name string `toml:"name"`
+	// Threshold is how many of the authorities have to sign a map.
+	Threshold   int         `toml:"threshold"`
+	Authorities []Authority `toml:"authority"`
+}
+
+// An Authority signs maps.
+type Authority struct {
+	URL string `toml:"url"`
+	// Key is a verifier key (c2sp.org/signed-note).
+	Key string `toml:"key"`
+}
+
+// maxNetworkFile bounds what is read of a network file, in bytes.
+const maxNetworkFile = 64 << 10
+
+// LoadNetwork reads a network's file.
+func LoadNetwork(path string) (*Network, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("load network: %w", err)
+	}
+	defer f.Close()
+	var network Network
+	if err := toml.NewDecoder(io.LimitReader(f, maxNetworkFile)).DisallowUnknownFields().Decode(&network); err != nil {
+		var strict *toml.StrictMissingError
+		if errors.As(err, &strict) {
+			err = fmt.Errorf("unknown setting %s", strings.Join(strict.Errors[0].Key(), "."))
+		}
+		return nil, fmt.Errorf("load network %s: %w", path, err)
+	}
+	if err := network.validate(); err != nil {
+		return nil, fmt.Errorf("load network %s: %w", path, err)
+	}
+	return &network, nil
+}
+
+func (n *Network) validate() error {
+	if n.Name == "" || strings.ContainsFunc(n.Name, func(r rune) bool { return r <= ' ' || r == '+' || r > '~' }) {
+		return fmt.Errorf("name %q: it has to be plain letters without spaces or +", n.Name)
+	}
+	if len(n.Authorities) == 0 {
+		return errors.New("it names no [[authority]]")
+	}
+	if n.Threshold < 1 || n.Threshold > len(n.Authorities) {
+		return fmt.Errorf("threshold %d: it has to be 1 to %d, the number of authorities", n.Threshold, len(n.Authorities))
+	}
+	for _, a := range n.Authorities {
+		if !strings.HasPrefix(a.URL, "http://") && !strings.HasPrefix(a.URL, "https://") {
+			return fmt.Errorf("authority url %q: it has to begin with http:// or https://", a.URL)
+		}
+		if _, err := note.NewVerifier(a.Key); err != nil {
+			return fmt.Errorf("authority key %q: %w", a.Key, err)
+		}
+	}
+	return nil
+}
+
+// Save writes the file, atomically.
+func (n *Network) Save(path string) error {
+	if err := n.validate(); err != nil {
+		return fmt.Errorf("save network %s: %w", path, err)
+	}
+	b, err := toml.Marshal(n)
+	if err != nil {
+		return fmt.Errorf("save network %s: %w", path, err)
+	}
+	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+	if err := os.WriteFile(temp, b, 0o644); err != nil {
+		return fmt.Errorf("save network: %w", err)
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return fmt.Errorf("save network: %w", err)
+	}
+	return nil
+}
+
+// Verify checks and reads a signed map. The error wraps [ErrSignature],
+// [ErrExpired] or [ErrMap].
+func (n *Network) Verify(signed []byte, now time.Time) (*Map, error) {
+	if len(signed) > MaxMap {
+		return nil, fmt.Errorf("%w: it has %d bytes, at most %d are allowed", ErrMap, len(signed), MaxMap)
+	}
+	head, body, ok := bytes.Cut(signed, []byte{0})
+	if !ok {
+		return nil, fmt.Errorf("%w: it has no body", ErrMap)
+	}
+	text, err := n.open(head)
+	if err != nil {
+		return nil, err
+	}
+	m := new(Map)
+	if err := m.open(text, body); err != nil {
+		return nil, err
+	}
+	if m.Network != n.Name {
+		return nil, fmt.Errorf("%w: it is of the network %q, not %q", ErrMap, m.Network, n.Name)
+	}
+	if now.Before(m.ValidAfter) || !now.Before(m.ValidUntil) {
+		return nil, fmt.Errorf("%w: it is valid from %s to %s and now is %s", ErrExpired,
+			m.ValidAfter.Format(time.RFC3339), m.ValidUntil.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	return m, nil
+}
+
+// open verifies the note's signatures and returns its text.
+func (n *Network) open(head []byte) (string, error) {
+	var verifiers []note.Verifier
+	for _, a := range n.Authorities {
+		v, err := note.NewVerifier(a.Key)
+		if err != nil {
+			return "", fmt.Errorf("authority key %q: %w", a.Key, err)
+		}
+		verifiers = append(verifiers, v)
+	}
+	opened, err := note.Open(head, note.VerifierList(verifiers...))
+	if err != nil {
+		return "", fmt.Errorf("%w (%w)", ErrSignature, err)
+	}
+	signers := make(map[uint32]bool)
+	for _, s := range opened.Sigs {
+		signers[s.Hash] = true
+	}
+	if len(signers) < n.Threshold {
+		return "", fmt.Errorf("%w (%d of %d)", ErrSignature, len(signers), n.Threshold)
+	}
+	return opened.Text, nil
+}

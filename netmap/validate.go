@@ -1,0 +1,97 @@
+package netmap
+
+import (
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Bounds of a descriptor.
+const (
+	maxText      = 64  // bytes of a name, owner, group or version
+	maxContact   = 256 // bytes
+	maxAddresses = 8
+	maxPrekeys   = 8
+	maxLinks     = 256
+	maxRules     = 128
+)
+
+// Validate checks every bound of docs/spec/netmap.md#descriptor. The error
+// wraps [ErrDescriptor].
+func (d *Descriptor) Validate() error {
+	if d.ID.IsZero() {
+		return fmt.Errorf("%w: it has no identity", ErrDescriptor)
+	}
+	for _, f := range []struct {
+		what, text string
+		least, max int
+	}{
+		{"name", d.Name, 1, maxText},
+		{"owner", d.Owner, 1, maxText},
+		{"group", d.Group, 0, maxText},
+		{"version", d.Version, 0, maxText},
+		{"contact", d.Contact, 0, maxContact},
+	} {
+		if err := checkText(f.what, f.text, f.least, f.max); err != nil {
+			return err
+		}
+	}
+	if err := checkCountry(d.Country); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		what        string
+		n, most     int
+		atLeastOnce bool
+	}{
+		{"addresses", len(d.Addresses), maxAddresses, true},
+		{"prekeys", len(d.Prekeys), maxPrekeys, false},
+		{"links", len(d.Links), maxLinks, false},
+		{"exit rules", len(d.Exit.rules), maxRules, false},
+	} {
+		if f.n > f.most || f.atLeastOnce && f.n == 0 {
+			return fmt.Errorf("%w: it has %d %s, at most %d are allowed", ErrDescriptor, f.n, f.what, f.most)
+		}
+	}
+	for _, a := range d.Addresses {
+		if ip := a.Addr(); !a.IsValid() || a.Port() == 0 || ip.IsUnspecified() || ip.IsMulticast() || ip.Zone() != "" || ip.Is4In6() {
+			return fmt.Errorf("%w: nobody can connect to its address %s", ErrDescriptor, a)
+		}
+	}
+	return d.validateLinks()
+}
+
+func (d *Descriptor) validateLinks() error {
+	seen := make(map[NodeID]bool, len(d.Links))
+	for _, l := range d.Links {
+		if l.To == d.ID || l.To.IsZero() || seen[l.To] {
+			return fmt.Errorf("%w: it has a link to itself, to nobody, or two to the same node", ErrDescriptor)
+		}
+		if l.RTT < 0 {
+			return fmt.Errorf("%w: it has a link with a negative round trip", ErrDescriptor)
+		}
+		seen[l.To] = true
+	}
+	return nil
+}
+
+func checkText(what, text string, least, most int) error {
+	if len(text) < least || len(text) > most || !utf8.ValidString(text) {
+		return fmt.Errorf("%w: its %s has %d bytes, want %d to %d of UTF-8", ErrDescriptor, what, len(text), least, most)
+	}
+	for _, r := range text {
+		if !unicode.IsPrint(r) {
+			return fmt.Errorf("%w: its %s has a character that can't be shown", ErrDescriptor, what)
+		}
+	}
+	return nil
+}
+
+func checkCountry(c string) error {
+	if c == "" || len(c) == 2 && isUpper(c[0]) && isUpper(c[1]) {
+		return nil
+	}
+	return fmt.Errorf("%w: country %q is not two upper-case letters such as DE", ErrDescriptor, c)
+}
+
+func isUpper(b byte) bool { return b >= 'A' && b <= 'Z' }
