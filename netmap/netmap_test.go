@@ -240,7 +240,7 @@ func TestNetworkFile(t *testing.T) {
 		"nme = 'x'":                   "unknown setting nme",
 		"name = 'x'":                  "names no [[authority]]",
 		"name = 'x'\n[[authority]]\n": "threshold 0",
-		"name = 'x'\nthreshold=1\n[[authority]]\nurl='ftp:'":           "has to begin with http",
+		"name = 'x'\nthreshold=1\n[[authority]]\nurl='ftp:'":              "has to begin with http",
 		"name = 'x'\nthreshold=1\n[[authority]]\nurl='http://x'\nkey='k'": "authority key",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

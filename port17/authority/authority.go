@@ -1,0 +1,260 @@
+package authority
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"safing/netmap"
+)
+
+// Defaults of a Config.
+const (
+	DefaultPeriod   = 10 * time.Minute
+	DefaultValidity = 3 * time.Hour
+)
+
+const (
+	settle    = 100 * time.Millisecond // changes within it go into one map
+	maxSkew   = 10 * time.Minute       // between a node's clock and ours
+	keepFor   = 3                      // periods after which a silent node is dropped
+	maxNodes  = 10000
+	backdated = time.Minute // maps are valid from so long ago, for slow clocks
+)
+
+// Config says what an authority signs.
+type Config struct {
+	Network  string        // the network's name
+	Key      string        // C2SP signer key, as GenerateKey returns it
+	State    string        // folder of the database
+	Period   time.Duration // between two descriptors of a node; DefaultPeriod if 0
+	Validity time.Duration // of a map; DefaultValidity if 0
+	Log      *slog.Logger  // nil discards
+}
+
+// GenerateKey makes an authority's signer key, which is secret, and its
+// verifier key for the network's file.
+func GenerateKey(network string) (signer, verifier string, err error) {
+	return note.GenerateKey(rand.Reader, network)
+}
+
+// An Authority gathers descriptors and signs maps.
+type Authority struct {
+	config Config
+	signer note.Signer
+	store  *store
+
+	mu      sync.Mutex
+	nodes   map[netmap.NodeID]entry
+	current signedMap
+	changed chan struct{} // closed when current is replaced
+	dirty   chan struct{} // a token when a new map is due
+
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+type entry struct {
+	descriptor *netmap.Descriptor
+	signed     []byte
+	received   time.Time
+}
+
+type signedMap struct {
+	sequence uint64
+	bytes    []byte
+}
+
+// New loads the state and begins to sign maps. Close ends it.
+func New(ctx context.Context, c Config) (*Authority, error) {
+	if c.Period <= 0 {
+		c.Period = DefaultPeriod
+	}
+	if c.Validity <= 0 {
+		c.Validity = DefaultValidity
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	signer, err := note.NewSigner(c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("read the authority's key: %w", err)
+	}
+	s, err := openStore(ctx, filepath.Join(c.State, "authority.db"))
+	if err != nil {
+		return nil, err
+	}
+	a := &Authority{
+		config: c, signer: signer, store: s,
+		changed: make(chan struct{}), dirty: make(chan struct{}, 1),
+	}
+	if a.nodes, a.current.sequence, err = s.load(ctx); err == nil {
+		err = a.publish(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	ctx, a.stop = context.WithCancel(ctx)
+	a.running.Go(func() { a.run(ctx) })
+	return a, nil
+}
+
+// Close ends the authority and waits for it.
+func (a *Authority) Close() error {
+	a.stop()
+	a.running.Wait()
+	return a.store.close()
+}
+
+// Add takes a signed descriptor. The error is for the node's operator.
+func (a *Authority) Add(ctx context.Context, signed []byte) error {
+	d, err := netmap.OpenDescriptor(signed)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	if off := now.Sub(d.Published); off > maxSkew || off < -maxSkew {
+		return fmt.Errorf("descriptor was published at %s and now is %s: check the node's clock",
+			d.Published.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	if _, err := d.Recipient(now); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	old, known := a.nodes[d.ID]
+	full := !known && len(a.nodes) >= maxNodes
+	a.mu.Unlock()
+	switch {
+	case full:
+		return fmt.Errorf("the network has %d nodes and takes no more", maxNodes)
+	case known && d.Published.Before(old.descriptor.Published):
+		return errors.New("a newer descriptor of the node is known")
+	}
+	e := entry{descriptor: d, signed: bytes.Clone(signed), received: now}
+	if err := a.store.put(ctx, d.ID, e); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.nodes[d.ID] = e
+	a.mu.Unlock()
+	if !known || !bytes.Equal(old.signed, signed) {
+		a.touch()
+	}
+	return nil
+}
+
+func (a *Authority) touch() {
+	select {
+	case a.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// run signs maps when something has changed, and in time before the last one
+// runs out.
+func (a *Authority) run(ctx context.Context) {
+	renew := time.NewTicker(a.config.Validity / 3)
+	defer renew.Stop()
+	silent := time.NewTicker(a.config.Period)
+	defer silent.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-silent.C:
+			if !a.dropSilent(ctx) {
+				continue
+			}
+		case <-renew.C:
+		case <-a.dirty:
+			select { // what else changes now goes into the same map
+			case <-ctx.Done():
+				return
+			case <-time.After(settle):
+			}
+		}
+		if err := a.publish(ctx); err != nil {
+			a.config.Log.Error("sign map", "error", err)
+		}
+	}
+}
+
+// dropSilent forgets the nodes that were not heard of, and says whether there
+// were any.
+func (a *Authority) dropSilent(ctx context.Context) bool {
+	limit := time.Now().Add(-keepFor * a.config.Period)
+	var gone []netmap.NodeID
+	a.mu.Lock()
+	for id, e := range a.nodes {
+		if e.received.Before(limit) {
+			delete(a.nodes, id)
+			gone = append(gone, id)
+		}
+	}
+	a.mu.Unlock()
+	for _, id := range gone {
+		if err := a.store.remove(ctx, id); err != nil {
+			a.config.Log.Error("forget node", "error", err)
+		}
+	}
+	return len(gone) > 0
+}
+
+// publish signs a map of what is known and wakes those who wait for it.
+func (a *Authority) publish(ctx context.Context) error {
+	a.mu.Lock()
+	var nodes []netmap.Node
+	for _, e := range a.nodes {
+		nodes = append(nodes, netmap.Node{Descriptor: e.descriptor, Signed: e.signed})
+	}
+	sequence := a.current.sequence + 1
+	a.mu.Unlock()
+	slices.SortFunc(nodes, func(x, y netmap.Node) int { return cmp.Compare(string(x.ID[:]), string(y.ID[:])) })
+	now := time.Now().UTC().Truncate(time.Second)
+	m, err := netmap.New(a.config.Network, sequence, now.Add(-backdated), now.Add(a.config.Validity), nodes)
+	if err != nil {
+		return err
+	}
+	signed, err := m.Sign(a.signer)
+	if err != nil {
+		return err
+	}
+	// The number is on disk before the map is out, so it is never used twice.
+	if err := a.store.setSequence(ctx, sequence); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.current = signedMap{sequence: sequence, bytes: signed}
+	close(a.changed)
+	a.changed = make(chan struct{})
+	return nil
+}
+
+// wait returns the map once its sequence is above after, or the one there is
+// when the context ends.
+func (a *Authority) wait(ctx context.Context, after uint64) signedMap {
+	for {
+		a.mu.Lock()
+		current, changed := a.current, a.changed
+		a.mu.Unlock()
+		if current.sequence > after {
+			return current
+		}
+		select {
+		case <-ctx.Done():
+			return current
+		case <-changed:
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package authority
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"safing/netmap"
+	"safing/tinker"
+)
+
+type fixture struct {
+	config  Config
+	network *netmap.Network
+	a       *Authority
+	client  *Client
+}
+
+func start(t *testing.T) *fixture {
+	t.Helper()
+	skey, vkey, err := GenerateKey("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{config: Config{Network: "test", Key: skey, State: t.TempDir()}}
+	f.network = &netmap.Network{Name: "test", Threshold: 1, Authorities: []netmap.Authority{{Key: vkey}}}
+	f.run(t)
+	return f
+}
+
+func (f *fixture) run(t *testing.T) {
+	t.Helper()
+	var err error
+	if f.a, err = New(t.Context(), f.config); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.a.Close() })
+	server := httptest.NewServer(f.a.Handler())
+	t.Cleanup(server.Close)
+	f.network.Authorities[0].URL = server.URL
+	f.client = NewClient(f.network, filepath.Join(f.config.State, "map"), nil)
+}
+
+func descriptor(t *testing.T, seed byte, published time.Time) []byte {
+	t.Helper()
+	key := ed25519.NewKeyFromSeed(append(make([]byte, 31), seed))
+	keys, err := tinker.NewPrekeys(tinker.PrekeyConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &netmap.Descriptor{
+		ID: netmap.NodeID(key.Public().(ed25519.PublicKey)), Name: "n", Owner: "o",
+		Addresses: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}, Prekeys: keys.Public(), Published: published,
+	}
+	signed, err := d.Sign(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+func TestPublishAndWatch(t *testing.T) {
+	f := start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	maps := make(chan *netmap.Map, 16)
+	ended := make(chan error, 1)
+	go func() { ended <- f.client.Watch(ctx, func(m *netmap.Map) { maps <- m }) }()
+	var last uint64
+	for n := range byte(3) {
+		if err := f.client.Publish(t.Context(), descriptor(t, n, time.Now())); err != nil {
+			t.Fatal(err)
+		}
+		for m := range maps {
+			if m.Sequence <= last {
+				t.Fatalf("map %d after map %d", m.Sequence, last)
+			}
+			last = m.Sequence
+			if len(m.Nodes) == int(n)+1 {
+				break
+			}
+		}
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+
+	// After a restart there are the same nodes, and a higher number.
+	if err := f.a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f.run(t)
+	m, err := f.client.Fetch(t.Context())
+	if err != nil || len(m.Nodes) != 3 || m.Sequence <= last {
+		t.Errorf("after a restart: %+v, %v", m, err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	f := start(t)
+	now := time.Now()
+	if err := f.client.Publish(t.Context(), descriptor(t, 1, now)); err != nil {
+		t.Fatal(err)
+	}
+	broken := descriptor(t, 2, now)
+	broken[3] ^= 1
+	for want, signed := range map[string][]byte{
+		"newer descriptor":       descriptor(t, 1, now.Add(-2*time.Second)),
+		"check the node's clock": descriptor(t, 2, now.Add(-time.Hour)),
+		"signature":              broken,
+		"longer than":            make([]byte, netmap.MaxDescriptor+1),
+	} {
+		if err := f.client.Publish(t.Context(), signed); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q in it", err, want)
+		}
+	}
+}
+
+func TestClientBelievesNoOther(t *testing.T) {
+	f := start(t)
+	if _, err := f.client.Fetch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	other := start(t)
+	f.network.Authorities[0].URL = other.network.Authorities[0].URL
+	fresh := NewClient(f.network, "", nil)
+	if _, err := fresh.Fetch(t.Context()); !errors.Is(err, netmap.ErrSignature) {
+		t.Errorf("a map of another authority: %v, want %v", err, netmap.ErrSignature)
+	}
+}
+
+func TestClientRefusesRollBack(t *testing.T) {
+	f := start(t)
+	old := f.a.wait(t.Context(), 0).bytes
+	if err := f.a.publish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.client.Fetch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.client.take(old); err == nil || !strings.Contains(err.Error(), "was seen already") {
+		t.Errorf("an older map: %v", err)
+	}
+}
+
+func TestClientKeepsTheMapOnDisk(t *testing.T) {
+	f := start(t)
+	m, err := f.client.Fetch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := filepath.Join(f.config.State, "map")
+	if again := NewClient(f.network, cache, nil).Map(); again == nil || again.Sequence != m.Sequence {
+		t.Errorf("map on disk: %+v", again)
+	}
+	if err := os.WriteFile(cache, []byte("junk"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if again := NewClient(f.network, cache, nil).Map(); again != nil {
+		t.Error("junk on disk was believed")
+	}
+}

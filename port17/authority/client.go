@@ -1,0 +1,227 @@
+package authority
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"safing/netmap"
+)
+
+const (
+	fetchTimeout = 30 * time.Second
+	pollFor      = 30 * time.Second // how long an authority may hold an answer
+	leastBackoff = 200 * time.Millisecond
+	mostBackoff  = 30 * time.Second
+)
+
+// A Client follows the map of a network.
+type Client struct {
+	network *netmap.Network
+	cache   string
+	log     *slog.Logger
+	http    *http.Client
+
+	mu     sync.Mutex
+	newest *netmap.Map
+}
+
+// NewClient returns a client of the network. The newest map is kept in the file
+// cache, unless that is empty. A nil log discards.
+func NewClient(n *netmap.Network, cache string, log *slog.Logger) *Client {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	c := &Client{network: n, cache: cache, log: log, http: &http.Client{
+		Transport: &http.Transport{IdleConnTimeout: time.Minute, ResponseHeaderTimeout: pollFor + fetchTimeout},
+	}}
+	c.loadCache()
+	return c
+}
+
+// loadCache takes the map on disk. One that is not valid any more is no use.
+func (c *Client) loadCache() {
+	if c.cache == "" {
+		return
+	}
+	b, err := os.ReadFile(c.cache)
+	if err != nil {
+		return
+	}
+	m, err := c.network.Verify(b, time.Now())
+	if err != nil {
+		c.log.Info("the map on disk is not used", "error", err)
+		return
+	}
+	c.newest = m
+}
+
+// Map returns the newest valid map that was seen; nil before the first.
+func (c *Client) Map() *netmap.Map {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.newest
+}
+
+// Fetch asks the authorities for the newest map. When none has a newer one, it
+// returns the one it has.
+func (c *Client) Fetch(ctx context.Context) (*netmap.Map, error) { return c.fetch(ctx, 0) }
+
+// fetch waits at the authority for a newer map, for a time.
+func (c *Client) fetch(ctx context.Context, wait time.Duration) (*netmap.Map, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait+fetchTimeout)
+	defer cancel()
+	var errs []error
+	for _, a := range c.network.Authorities {
+		m, err := c.fetchFrom(ctx, a.URL, wait)
+		if err == nil {
+			return m, nil
+		}
+		errs = append(errs, fmt.Errorf("fetch map from %s: %w", a.URL, err))
+	}
+	return nil, errors.Join(errs...)
+}
+
+func (c *Client) fetchFrom(ctx context.Context, base string, wait time.Duration) (*netmap.Map, error) {
+	have := c.Map()
+	var after uint64
+	if have != nil && time.Now().Before(have.ValidUntil) {
+		after = have.Sequence
+	}
+	url := fmt.Sprintf("%s/v1/map?after=%d&wait=%d", strings.TrimSuffix(base, "/"), after, int(wait.Seconds()))
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	switch response.StatusCode {
+	case http.StatusNotModified:
+		if after == 0 {
+			return nil, errors.New("the authority has no map yet")
+		}
+		return have, nil
+	case http.StatusOK:
+	default:
+		return nil, refusal(response)
+	}
+	signed, err := io.ReadAll(io.LimitReader(response.Body, netmap.MaxMap+1))
+	if err != nil {
+		return nil, err
+	}
+	return c.take(signed)
+}
+
+// take verifies a map and keeps it if it is newer than what was seen.
+func (c *Client) take(signed []byte) (*netmap.Map, error) {
+	m, err := c.network.Verify(signed, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.newest != nil && m.Sequence < c.newest.Sequence {
+		return nil, fmt.Errorf("the authority answered with map %d and map %d was seen already", m.Sequence, c.newest.Sequence)
+	}
+	c.newest = m
+	if err := c.save(signed); err != nil {
+		c.log.Warn("the map could not be kept on disk", "error", err)
+	}
+	return m, nil
+}
+
+func (c *Client) save(signed []byte) error {
+	if c.cache == "" {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(c.cache), 0o700); err != nil {
+		return err
+	}
+	temp := c.cache + ".new"
+	if err := os.WriteFile(temp, signed, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temp, c.cache)
+}
+
+// Watch calls f with the map there is and then with every newer one, until the
+// context ends. It returns the context's error.
+func (c *Client) Watch(ctx context.Context, f func(*netmap.Map)) error {
+	last := c.Map()
+	if last != nil {
+		f(last)
+	}
+	backoff := leastBackoff
+	for ctx.Err() == nil {
+		m, err := c.fetch(ctx, pollFor)
+		if err == nil {
+			backoff = leastBackoff
+			if m != last {
+				last = m
+				f(m)
+			}
+			continue
+		}
+		if ctx.Err() == nil {
+			c.log.Warn("the map could not be fetched", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(backoff):
+		}
+		backoff = min(2*backoff, mostBackoff)
+	}
+	return ctx.Err()
+}
+
+// Publish sends a signed descriptor to all authorities. It is enough if one of
+// them takes it.
+func (c *Client) Publish(ctx context.Context, signed []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	var errs []error
+	for _, a := range c.network.Authorities {
+		if err := c.publishTo(ctx, a.URL, signed); err != nil {
+			errs = append(errs, fmt.Errorf("publish descriptor at %s: %w", a.URL, err))
+		}
+	}
+	if len(errs) < len(c.network.Authorities) {
+		return nil
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Client) publishTo(ctx context.Context, base string, signed []byte) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(base, "/")+"/v1/descriptors", bytes.NewReader(signed))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/octet-stream")
+	response, err := c.http.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusNoContent {
+		return refusal(response)
+	}
+	return nil
+}
+
+// refusal is an authority's answer as an error.
+func refusal(r *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(r.Body, 512))
+	return fmt.Errorf("%s: %s", r.Status, strings.TrimSpace(string(text)))
+}
