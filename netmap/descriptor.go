@@ -98,16 +98,24 @@ func (d *Descriptor) Binding() [32]byte {
 	return sha256.Sum256(append([]byte("port17 binding v1\x00"), body...))
 }
 
-// Recipient returns whom hellos for the node are made for: it has the newest
-// prekey whose slot has begun.
-func (d *Descriptor) Recipient(now time.Time) (tinker.Recipient, error) {
+// Prekey returns the newest prekey whose slot now is in.
+func (d *Descriptor) Prekey(now time.Time) (tinker.Prekey, error) {
 	err := errors.New("it has published none")
 	for i := len(d.Prekeys) - 1; i >= 0; i-- {
 		if err = d.Prekeys[i].Check(now); err == nil {
-			return tinker.Recipient{Identity: d.ID, Binding: d.Binding(), Prekey: d.Prekeys[i]}, nil
+			return d.Prekeys[i], nil
 		}
 	}
-	return tinker.Recipient{}, fmt.Errorf("no prekey of node %s can be used: %w", d.ID.Short(), err)
+	return tinker.Prekey{}, fmt.Errorf("no prekey of node %s can be used: %w", d.ID.Short(), err)
+}
+
+// Recipient returns whom hellos for the node are made for, with its Prekey.
+func (d *Descriptor) Recipient(now time.Time) (tinker.Recipient, error) {
+	prekey, err := d.Prekey(now)
+	if err != nil {
+		return tinker.Recipient{}, err
+	}
+	return tinker.Recipient{Identity: d.ID, Binding: d.Binding(), Prekey: prekey}, nil
 }
 
 // descriptorWire is a descriptor as it is written down.

@@ -1,0 +1,108 @@
+package route
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"safing/netmap"
+)
+
+// A Level says how tough a route has to be. Longer routes are slower.
+type Level int
+
+// Levels. The zero value is Normal.
+const (
+	Normal  Level = iota // 3 nodes
+	High                 // 4 nodes
+	Extreme              // 5 nodes
+)
+
+// Nodes returns how many nodes a route of the level has.
+func (l Level) Nodes() int { return 3 + int(l) }
+
+// String returns the level's name.
+func (l Level) String() string {
+	switch l {
+	case Normal:
+		return "normal"
+	case High:
+		return "high"
+	case Extreme:
+		return "extreme"
+	}
+	return fmt.Sprintf("level %d", int(l))
+}
+
+// ParseLevel reads a level's name. The empty text is Normal.
+func ParseLevel(text string) (Level, error) {
+	if text == "" {
+		return Normal, nil
+	}
+	for l := Normal; l <= Extreme; l++ {
+		if l.String() == text {
+			return l, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown level %q: use normal, high or extreme", text)
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *Level) UnmarshalText(text []byte) (err error) {
+	*l, err = ParseLevel(string(text))
+	return err
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// A Request says what a route is for. Only the destination's port is needed.
+type Request struct {
+	// Destination is where the exit connects to. Its address is not valid when
+	// only a name is known: then any exit that allows the port will do.
+	Destination netip.AddrPort
+	// Country is where the destination is, if that is known.
+	Country string
+	Level   Level
+	// Nodes is how many nodes the route has; if less, the level's number.
+	Nodes          int
+	AvoidCountries []string
+	AvoidASNs      []uint32
+	// Exits are the only ones allowed, unless empty.
+	Exits []netmap.NodeID
+	// Exclude are nodes that are not to be used at the moment.
+	Exclude map[netmap.NodeID]bool
+	// Entries are the only entries allowed, unless empty: a client that keeps
+	// to a few shows itself to few.
+	Entries []netmap.NodeID
+	// EntryRTT is what the client has measured.
+	EntryRTT map[netmap.NodeID]time.Duration
+}
+
+// A Route is the nodes of a circuit, entry first and exit last.
+type Route struct {
+	Nodes []netmap.Node
+	// Cost is the estimated round trip to the exit, penalties included.
+	Cost time.Duration
+}
+
+// An Explanation says how a route was chosen.
+type Explanation struct {
+	Chosen     Route       `json:"-"`
+	Candidates []Candidate `json:"candidates"` // the fastest first
+	Excluded   []Exclusion `json:"excluded"`
+}
+
+// A Candidate is a route that fulfils the request.
+type Candidate struct {
+	Nodes  []string      `json:"nodes"` // names, entry first
+	Cost   time.Duration `json:"cost"`
+	Chosen bool          `json:"chosen"`
+}
+
+// An Exclusion is a node that could not be used, and why.
+type Exclusion struct {
+	Node   string `json:"node"`
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
