@@ -208,6 +208,50 @@ func TestScopesAreDisjoint(t *testing.T) {
 	}
 }
 
+func TestScopeOfAgreesWithPrefixes(t *testing.T) {
+	var edges []netip.Addr
+	for _, s := range []Scope{Localhost, LAN} {
+		for _, p := range s.Prefixes() {
+			first := p.Addr()
+			last := first
+			for next := last; p.Contains(next); next = middle(last, p) {
+				last = next
+			}
+			for _, a := range []netip.Addr{first.Prev(), first, last, last.Next()} {
+				if a.IsValid() {
+					edges = append(edges, a)
+				}
+			}
+		}
+	}
+	for _, a := range append(edges, netip.MustParseAddr("8.8.8.8"), netip.MustParseAddr("2001:db8::1")) {
+		want := Internet
+		for _, s := range []Scope{Localhost, LAN} {
+			for _, p := range s.Prefixes() {
+				if p.Contains(a) {
+					want = s
+				}
+			}
+		}
+		if got := ScopeOf(a); got != want {
+			t.Errorf("%v: got %s; want %s", a, got, want)
+		}
+	}
+}
+
+// middle sets the first host bit that is not set, or leaves the network.
+func middle(a netip.Addr, p netip.Prefix) netip.Addr {
+	b := a.AsSlice()
+	for bit := p.Bits(); bit < a.BitLen(); bit++ {
+		if b[bit/8]&(0x80>>(bit%8)) == 0 {
+			b[bit/8] |= 0x80 >> (bit % 8)
+			next, _ := netip.AddrFromSlice(b)
+			return next
+		}
+	}
+	return netip.Addr{}
+}
+
 func FuzzParseRule(f *testing.F) {
 	for _, s := range []string{"deny 127.0.0.66", "permit .example.com tcp/443", "tunnel *", "deny ads* udp/1-2,5", "permit *x* tcp", "deny 2001:db8::/32", "permit lan", "deny bücher.example"} {
 		f.Add(s)

@@ -16,14 +16,16 @@ const (
 // IPv4 addresses.
 func ScopeOf(a netip.Addr) Scope {
 	a = a.Unmap().WithZone("")
-	for _, s := range []Scope{Localhost, LAN} {
-		for _, p := range s.Prefixes() {
-			if p.Contains(a) {
-				return s
-			}
-		}
+	switch {
+	case a.IsLoopback(), a.IsUnspecified():
+		return Localhost
+	case a.IsPrivate(), a.IsLinkLocalUnicast(), a.IsMulticast(),
+		a.Is4() && (prefix4(100, 64, 0, 0, 10).Contains(a) || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})),
+		a.Is6() && prefix6(0xfec0, 0, 10).Contains(a):
+		return LAN
+	default:
+		return Internet
 	}
-	return Internet
 }
 
 // Prefixes lists the networks of Localhost and LAN, which are disjoint. It is
