@@ -1,0 +1,245 @@
+package circuit
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"safing/port17/cell"
+	"safing/port17/circuit/stream"
+	"safing/port17/link"
+	"safing/tinker"
+)
+
+// replyTimeout is how long a circuit waits for the nodes' replies.
+const replyTimeout = 20 * time.Second
+
+// ErrClosed is the error of a circuit that its origin closed.
+var ErrClosed = errors.New("circuit: closed")
+
+// A Circuit leads through several nodes. It ends when either end or a node on
+// the way ends it.
+type Circuit struct {
+	hops     []Hop
+	position int // the first hop's place among the layers
+	pool     *cell.Pool
+	mux      *stream.Mux
+	begun    time.Time
+
+	// Owned by the link's reader until all nodes have replied; then sealers
+	// belongs to whoever holds the mux's turn to send.
+	handshakes []*tinker.Initiator
+	replied    int
+	sealers    []*tinker.Sealer
+	openers    []*tinker.Opener
+	padding    *Padding
+
+	// opening is held while the leg is being opened: the link's reader may
+	// call before Open has returned.
+	opening sync.Mutex
+	leg     *link.Leg
+
+	timeout *time.Timer
+	ending  sync.Once
+	err     error
+	done    chan struct{}
+	built   chan struct{}
+	rtt     time.Duration // set before built is closed
+}
+
+// Dial sends what creates a circuit through the hops, the first of which is at
+// the other side of the link, and does not wait for an answer. If first is not
+// nil, the exit is asked to connect a stream to it, and early data, of which
+// there may be [stream.MaxEarly] bytes, goes along as far as there is room.
+func Dial(l *link.Link, hops []Hop, first *cell.Target, early []byte) (*Circuit, *stream.Stream, error) {
+	c := &Circuit{
+		hops: hops, pool: l.Pool(), padding: NewPadding(), begun: time.Now(),
+		done: make(chan struct{}), built: make(chan struct{}),
+	}
+	s, burst, err := c.build(first, early)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.timeout = time.AfterFunc(replyTimeout, func() { c.fail(&Error{Reason: cell.TimedOut, Hop: 0}, cell.Finished) })
+	c.opening.Lock()
+	c.leg, err = l.Open(c, burst)
+	c.opening.Unlock()
+	if err != nil {
+		c.timeout.Stop()
+		c.pool.PutAll(burst)
+		return nil, nil, fmt.Errorf("create circuit: %w", err)
+	}
+	return c, s, nil
+}
+
+func (c *Circuit) out() *link.Leg {
+	c.opening.Lock()
+	defer c.opening.Unlock()
+	return c.leg
+}
+
+// Open opens a stream to the target and sends early data with it. It does not
+// wait for the exit.
+func (c *Circuit) Open(t cell.Target, early []byte) (*stream.Stream, error) {
+	return c.mux.Open(t, early)
+}
+
+// Hops returns the circuit's nodes, entry first.
+func (c *Circuit) Hops() []Hop { return c.hops }
+
+// Streams returns how many streams are open.
+func (c *Circuit) Streams() int { return c.mux.Streams() }
+
+// Built is closed when all nodes have replied.
+func (c *Circuit) Built() <-chan struct{} { return c.built }
+
+// RTT returns how long the last node's reply took; 0 before Built.
+func (c *Circuit) RTT() time.Duration {
+	select {
+	case <-c.built:
+		return c.rtt
+	default:
+		return 0
+	}
+}
+
+// Done is closed when the circuit has ended.
+func (c *Circuit) Done() <-chan struct{} { return c.done }
+
+// Err returns why the circuit ended; nil while it lives.
+func (c *Circuit) Err() error {
+	select {
+	case <-c.done:
+		return c.err
+	default:
+		return nil
+	}
+}
+
+// Close ends the circuit and all streams on it. What they have written still
+// goes out.
+func (c *Circuit) Close() error {
+	c.fail(ErrClosed, cell.Finished)
+	return nil
+}
+
+func (c *Circuit) fail(err error, reason cell.Reason) {
+	c.ending.Do(func() {
+		c.timeout.Stop()
+		c.err = err
+		close(c.done)
+		c.mux.Close(err)
+		if leg := c.out(); leg != nil {
+			leg.Close(reason, 0)
+		}
+	})
+}
+
+// Closed implements link.Receiver.
+func (c *Circuit) Closed(reason cell.Reason, distance uint8) {
+	c.fail(&Error{Reason: reason, Hop: min(int(distance), len(c.hops)-1)}, reason)
+}
+
+// Receive implements link.Receiver.
+func (c *Circuit) Receive(cells []byte) {
+	for ; len(cells) > 0; cells = cells[cell.Size:] {
+		b := c.pool.Get()
+		copy(b[:], cells[:cell.Size])
+		if err := c.receive(b); err != nil {
+			reason := cell.Altered
+			if errors.Is(err, errProtocol) {
+				reason = cell.Protocol
+			}
+			c.fail(&Error{Reason: reason, Hop: min(c.replied, len(c.hops)-1)}, reason)
+			return
+		}
+	}
+}
+
+// receive owns the cell.
+func (c *Circuit) receive(b *cell.Buf) error {
+	if cell.ParseHeader(b[:]).Command == cell.Created {
+		defer c.pool.Put(b)
+		if c.replied != 0 {
+			return errProtocol
+		}
+		return c.finish(b[cell.HeaderSize:])
+	}
+	start, end := cell.HeaderSize, cell.HeaderSize+cell.LayerSize(c.position)
+	for i, o := range c.openers {
+		typ, content, err := o.Open(b[start:end])
+		if err != nil {
+			c.pool.Put(b)
+			return err
+		}
+		start, end = start+1, start+1+len(content)
+		exit := i == len(c.hops)-1
+		switch {
+		case cell.Layer(typ) == cell.LocalLayer && exit:
+			return c.deliver(b, start, end)
+		case cell.Layer(typ) == cell.RelayLayer && !exit:
+			continue
+		}
+		// Padding, or frames of a node in between, which say nothing to us.
+		c.pool.Put(b)
+		if cell.Layer(typ) == cell.DropLayer || cell.Layer(typ) == cell.LocalLayer {
+			return nil
+		}
+		return errProtocol
+	}
+	defer c.pool.Put(b)
+	if c.replied == 0 {
+		return errProtocol
+	}
+	return c.finish(b[start:end])
+}
+
+// deliver hands frames to the streams.
+func (c *Circuit) deliver(b *cell.Buf, start, end int) error {
+	if c.mux.Receive(b, start, end) != nil {
+		return errProtocol
+	}
+	return nil
+}
+
+// finish takes the reply of the next node that has not replied.
+func (c *Circuit) finish(reply []byte) error {
+	if len(reply) < tinker.ReplySize {
+		return errProtocol
+	}
+	session, err := c.handshakes[c.replied].Finish(reply[:tinker.ReplySize])
+	if err != nil {
+		return err
+	}
+	c.sealers, c.openers = append(c.sealers, session.Send), append(c.openers, session.Recv)
+	c.replied++
+	if c.replied < len(c.hops) {
+		return nil
+	}
+	c.handshakes = nil
+	c.timeout.Stop()
+	c.rtt = time.Since(c.begun)
+	close(c.built)
+	c.mux.Ready()
+	return nil
+}
+
+// send puts a layer for each node around the cells' contents.
+func (c *Circuit) send(cells []*cell.Buf) error {
+	outermost := cell.LayerSize(c.position)
+	for _, b := range cells {
+		payload := b[cell.HeaderSize:]
+		c.padding.Fill(payload[outermost:])
+		typ := cell.LocalLayer
+		for i := len(c.sealers) - 1; i >= 0; i-- {
+			c.sealers[i].Seal(payload[i:i+cell.LayerSize(c.position+i)], byte(typ))
+			typ = cell.RelayLayer
+		}
+	}
+	if err := c.out().Push(cell.Relay, cells...); err != nil {
+		go c.fail(&Error{Reason: cell.QueueFull, Hop: 0}, cell.QueueFull) // not here: the mux calls
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package stream
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+
+	"safing/port17/cell"
+)
+
+// WriteTo implements io.WriterTo: it writes all that arrives to w until the
+// other side has closed its sending side. Several cells go into one write.
+func (s *Stream) WriteTo(w io.Writer) (int64, error) {
+	var total int64
+	var segments [batch]segment
+	data := make([][]byte, batch)
+	for {
+		k, err := s.takeSegments(segments[:])
+		if err != nil {
+			if err == io.EOF {
+				err = nil
+			}
+			return total, err
+		}
+		if k == 0 {
+			if err := s.awaitNews(); err != nil {
+				return total, err
+			}
+			continue
+		}
+		for i, g := range segments[:k] {
+			data[i] = g.buf[g.start:g.end]
+		}
+		bufs := net.Buffers(data[:k])
+		n, err := bufs.WriteTo(w)
+		total += n
+		for i, g := range segments[:k] {
+			s.mux.pool.Put(g.buf)
+			segments[i] = segment{}
+		}
+		if err != nil {
+			return total, err
+		}
+		s.wrote(int(n))
+	}
+}
+
+func (s *Stream) takeSegments(dst []segment) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0, errReadClosed
+	}
+	n := 0
+	for n < len(dst) && s.inbox.n > 0 {
+		dst[n] = s.inbox.pop()
+		n++
+	}
+	if n == 0 {
+		return 0, s.overLocked()
+	}
+	return n, nil
+}
+
+func (s *Stream) wrote(n int) {
+	s.mu.Lock()
+	grow := s.readLocked(n)
+	s.mu.Unlock()
+	if grow {
+		s.offerMore()
+	}
+}
+
+// ReadFrom implements io.ReaderFrom: it sends what it reads from r until that
+// ends. It does not close the sending side.
+func (s *Stream) ReadFrom(r io.Reader) (int64, error) {
+	if c, ok := r.(syscall.Conn); ok {
+		if n, err := s.readFromConn(c); !errors.Is(err, errors.ErrUnsupported) {
+			return n, err
+		}
+	}
+	b := s.mux.pool.GetBlock()
+	defer s.mux.pool.PutBlock(b)
+	var total int64
+	for {
+		n, err := r.Read(b[:])
+		if n > 0 {
+			k, err := s.Write(b[:n])
+			total += int64(k)
+			if err != nil {
+				return total, err
+			}
+		}
+		if err == io.EOF {
+			return total, nil
+		}
+		if err != nil {
+			return total, err
+		}
+	}
+}
+
+// sendFilled queues cells whose places hold n bytes together, and gives back
+// those that are not needed. The reservation was for len(bufs) cells and
+// reserved bytes.
+func (s *Stream) sendFilled(bufs []*cell.Buf, n, reserved int) error {
+	m := s.mux
+	used := (n + m.data - 1) / m.data
+	m.pool.PutAll(bufs[used:])
+	if used < len(bufs) || n < reserved {
+		m.release(s, len(bufs)-used, reserved-n)
+	}
+	if used == 0 {
+		m.unbusy(s)
+		return nil
+	}
+	return m.send(s, bufs[:used], n)
+}

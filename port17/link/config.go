@@ -1,0 +1,71 @@
+package link
+
+import (
+	"crypto/ed25519"
+	"log/slog"
+	"time"
+
+	"safing/port17/cell"
+)
+
+// Config says how a link behaves. The zero value is an anonymous initiator's
+// that refuses circuits from the other side.
+type Config struct {
+	// Identity proves to the responder which node has initiated the link. Nil
+	// makes the initiator anonymous. Responders don't use it: their identity is
+	// bound into the prekeys.
+	Identity ed25519.PrivateKey
+	// Accept is asked when the other side creates a circuit, and returns who
+	// receives its cells, the first one included. Returning nil refuses with
+	// cell.Busy. The reader calls it.
+	Accept func(*Leg) Receiver
+	// Authenticated is called by the reader once the initiator has proved its
+	// identity, which Peer then returns.
+	Authenticated func(*Link)
+	// Pool holds the cells that are queued. Links among which cells are passed
+	// on share one. Nil gives the link its own.
+	Pool *cell.Pool
+	// MaxLegs is how many circuits the link carries; 0 means 4096.
+	MaxLegs int
+	// QueueLimit is how many cells may wait in a leg; 0 means QueueLimit.
+	QueueLimit int
+	// PingEvery is the time between measurements of the round trip; 0 means 15
+	// seconds. A link on which nothing arrives for four times as long breaks.
+	PingEvery time.Duration
+	// Log gets what a developer wants to see of a link; nil discards.
+	Log *slog.Logger
+}
+
+// QueueLimit is how many cells may wait in a leg unless Config says otherwise:
+// a circuit's greatest window, and room for the acknowledgements and control
+// frames that the window does not count.
+const QueueLimit = 4096 + 1024
+
+const (
+	defaultMaxLegs   = 4096
+	defaultPingEvery = 15 * time.Second
+	idlePings        = 4 // pings without an answer after which a link breaks
+
+	handshakeTimeout = 10 * time.Second
+	writeTimeout     = 30 * time.Second // for one record
+	finishTimeout    = 2 * time.Second  // for the other side to close as well
+)
+
+func (c Config) withDefaults() Config {
+	if c.Pool == nil {
+		c.Pool = new(cell.Pool)
+	}
+	if c.MaxLegs <= 0 {
+		c.MaxLegs = defaultMaxLegs
+	}
+	if c.QueueLimit <= 0 {
+		c.QueueLimit = QueueLimit
+	}
+	if c.PingEvery <= 0 {
+		c.PingEvery = defaultPingEvery
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}

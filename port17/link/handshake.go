@@ -1,0 +1,177 @@
+package link
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"safing/netmap"
+	"safing/port17/cell"
+	"safing/tinker"
+)
+
+// label separates the hellos of links from those of circuits.
+const label = "port17 link v1"
+
+// version is the first byte that a hello carries; the rest of it is zeros that
+// fill the hello up to the size of a cell.
+const version = 1
+
+// authPrefix separates the signatures of links from others of the same key.
+const authPrefix = label + "\x00"
+
+// Dial connects to a node. It returns as soon as one of the node's addresses
+// accepts the connection: cells may be sent then, before the node has
+// answered. If the node's answer is wrong or does not come, the link ends.
+func Dial(ctx context.Context, n netmap.Node, c Config) (*Link, error) {
+	to, err := n.Recipient(time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("dial node %s: %w", n.ID.Short(), err)
+	}
+	conn, err := dialAny(ctx, n.Addresses)
+	if err != nil {
+		return nil, fmt.Errorf("dial node %s: %w", n.ID.Short(), err)
+	}
+	l, err := Initiate(conn, n.ID, to, c)
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("dial node %s: %w", n.ID.Short(), err)
+	}
+	return l, nil
+}
+
+func dialAny(ctx context.Context, addresses []netip.AddrPort) (net.Conn, error) {
+	var errs []error
+	for _, a := range addresses {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, "tcp", a.String())
+		if err == nil {
+			return conn, nil
+		}
+		errs = append(errs, err)
+	}
+	if errs == nil {
+		return nil, errors.New("the map has no address for it")
+	}
+	return nil, errors.Join(errs...)
+}
+
+// Initiate makes a link of a fresh connection to the node, which belongs to
+// the link unless there is an error.
+func Initiate(conn net.Conn, node netmap.NodeID, to tinker.Recipient, c Config) (*Link, error) {
+	payload := make([]byte, cell.Size-tinker.HelloOverhead)
+	payload[0] = version
+	handshake, hello, err := tinker.Initiate(to, label, payload)
+	if err != nil {
+		return nil, err
+	}
+	tune(conn)
+	l := newLink(conn, c)
+	l.initiator, l.remote, l.handshake, l.begun = true, node, handshake, time.Now()
+	conn.SetWriteDeadline(time.Now().Add(handshakeTimeout))
+	if _, err := conn.Write(hello); err != nil {
+		return nil, fmt.Errorf("send hello: %w", err)
+	}
+	l.start(handshake.Early())
+	return l, nil
+}
+
+// Accept answers the hello on a connection that was accepted from a listener.
+// It blocks for at most ten seconds. The connection belongs to the link unless
+// there is an error.
+func Accept(conn net.Conn, keys *tinker.Prekeys, c Config) (*Link, error) {
+	conn.SetDeadline(time.Now().Add(handshakeTimeout))
+	response, err := respond(conn, keys)
+	if err != nil {
+		return nil, fmt.Errorf("accept link: %w", err)
+	}
+	conn.SetDeadline(time.Time{})
+	tune(conn)
+	l := newLink(conn, c)
+	l.opener, l.session, l.th = response.Early, response.Session.Recv, response.Session.Transcript
+	l.start(response.Session.Send)
+	return l, nil
+}
+
+// respond reads a hello and sends the reply to it.
+func respond(conn net.Conn, keys *tinker.Prekeys) (*tinker.Response, error) {
+	hello := make([]byte, cell.Size)
+	if _, err := io.ReadFull(conn, hello); err != nil {
+		return nil, fmt.Errorf("read hello: %w", err)
+	}
+	response, err := keys.Respond(label, hello)
+	if err != nil {
+		return nil, err
+	}
+	if len(response.Payload) == 0 || response.Payload[0] != version {
+		return nil, errors.New("hello of an unknown version")
+	}
+	reply := make([]byte, cell.Size)
+	rand.Read(reply[copy(reply, response.Reply):])
+	if _, err := conn.Write(reply); err != nil {
+		return nil, fmt.Errorf("send reply: %w", err)
+	}
+	return response, nil
+}
+
+// receiveReply waits for the responder's reply and changes to the keys that it
+// brings.
+func (l *Link) receiveReply() error {
+	l.conn.SetReadDeadline(l.begun.Add(handshakeTimeout))
+	reply := make([]byte, cell.Size)
+	if _, err := io.ReadFull(l.conn, reply); err != nil {
+		return fmt.Errorf("read reply: %w", err)
+	}
+	l.rtt.add(time.Since(l.begun))
+	session, err := l.handshake.Finish(reply[:tinker.ReplySize])
+	if err != nil {
+		return fmt.Errorf("check reply: %w", err)
+	}
+	l.handshake, l.opener, l.th = nil, session.Recv, session.Transcript
+	if l.config.Identity == nil {
+		l.out.rekey(session.Send, nil)
+		return nil
+	}
+	l.out.rekey(session.Send, l.authCell())
+	l.ping()
+	return nil
+}
+
+// authCell proves the initiator's identity:
+//
+//	header ‖ node's id (32) ‖ signature of "port17 link v1" ‖ 0 ‖ transcript (64) ‖ zeros
+func (l *Link) authCell() *cell.Buf {
+	b := l.config.Pool.Get()
+	clear(b[:])
+	cell.Header{Command: cell.Auth}.Put(b[:])
+	payload := b[cell.HeaderSize:]
+	n := copy(payload, l.config.Identity.Public().(ed25519.PublicKey))
+	copy(payload[n:], ed25519.Sign(l.config.Identity, append([]byte(authPrefix), l.th[:]...)))
+	return b
+}
+
+// checkAuth takes the initiator's proof, which has to come first in the first
+// record under the session's key.
+func (l *Link) checkAuth(payload []byte) error {
+	if l.initiator || l.records != 1 || l.peer.Load() != nil {
+		return errors.New("proof of identity out of place")
+	}
+	var id netmap.NodeID
+	n := copy(id[:], payload)
+	signature := payload[n : n+ed25519.SignatureSize]
+	if !ed25519.Verify(id[:], append([]byte(authPrefix), l.th[:]...), signature) {
+		return errors.New("wrong proof of identity")
+	}
+	l.peer.Store(&id)
+	l.ping()
+	if l.config.Authenticated != nil {
+		l.config.Authenticated(l)
+	}
+	return nil
+}

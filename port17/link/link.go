@@ -1,0 +1,237 @@
+package link
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"safing/netmap"
+	"safing/port17/cell"
+	"safing/tinker"
+)
+
+// ErrClosed is the error of a link that this side closed.
+var ErrClosed = errors.New("link: closed")
+
+// A Link is a connection that carries cells. It ends when either side closes
+// it, when the connection breaks, or when the other side breaks the protocol;
+// every leg on it ends then.
+type Link struct {
+	conn      net.Conn
+	config    Config
+	initiator bool
+	remote    netmap.NodeID // who an initiator asked for
+
+	out  schedule
+	legs legs
+	peer atomic.Pointer[netmap.NodeID]
+	rtt  roundTrip
+
+	closing sync.Once
+	err     error         // why the link ended; set before closed is closed
+	closed  chan struct{} // closed once the connection is
+	done    chan struct{} // closed once both goroutines have ended
+	running sync.WaitGroup
+	pinger  *time.Timer
+
+	// Owned by the reader.
+	handshake *tinker.Initiator // until the reply came
+	begun     time.Time         // when the hello was sent
+	opener    *tinker.Opener
+	session   *tinker.Opener // responder: what opens the first confirmed record
+	th        [32]byte
+	records   uint64 // received under the session's key
+	last      *Leg
+}
+
+func newLink(conn net.Conn, c Config) *Link {
+	l := &Link{conn: conn, config: c.withDefaults(), closed: make(chan struct{}), done: make(chan struct{})}
+	l.out.wake.L = &l.out.mu
+	l.legs.byID = make(map[uint32]*Leg)
+	return l
+}
+
+// start begins to read and write. The writer's first sealer is given.
+func (l *Link) start(sealer *tinker.Sealer) {
+	l.pinger = time.AfterFunc(l.config.PingEvery, l.pingAgain)
+	l.running.Go(l.read)
+	l.running.Go(func() { l.write(sealer) })
+	go func() {
+		l.running.Wait()
+		close(l.done)
+	}()
+}
+
+// Initiator says whether this side made the connection.
+func (l *Link) Initiator() bool { return l.initiator }
+
+// Peer returns the identity of the node at the other side; zero when that is
+// an initiator that has not proved one.
+func (l *Link) Peer() netmap.NodeID {
+	if l.initiator {
+		return l.remote
+	}
+	if id := l.peer.Load(); id != nil {
+		return *id
+	}
+	return netmap.NodeID{}
+}
+
+// RemoteAddr returns the address at the other side.
+func (l *Link) RemoteAddr() net.Addr { return l.conn.RemoteAddr() }
+
+// Pool returns the pool that cells for the link's legs come from.
+func (l *Link) Pool() *cell.Pool { return l.config.Pool }
+
+// RTT returns the least of the latest measured round trips; 0 before the first.
+func (l *Link) RTT() time.Duration { return l.rtt.least() }
+
+// Legs returns how many circuits the link carries.
+func (l *Link) Legs() int { return l.legs.count() }
+
+// Done is closed when the link has ended, all its receivers have been told,
+// and its goroutines are gone.
+func (l *Link) Done() <-chan struct{} { return l.done }
+
+// Err returns why the link ended: ErrClosed after Close, nil while it lives.
+func (l *Link) Err() error {
+	select {
+	case <-l.closed:
+		return l.err
+	default:
+		return nil
+	}
+}
+
+// Close ends the link at once. It does not wait; Done tells when that is over.
+func (l *Link) Close() error {
+	l.fail(ErrClosed)
+	return nil
+}
+
+// Finish sends what is queued and then ends the link, within two seconds after
+// the last write. It does not wait.
+func (l *Link) Finish() {
+	l.out.mu.Lock()
+	defer l.out.mu.Unlock()
+	l.out.finish = true
+	l.out.wake.Signal()
+}
+
+// fail ends the link; the first error counts.
+func (l *Link) fail(err error) {
+	l.closing.Do(func() {
+		l.err = err
+		close(l.closed)
+		l.pinger.Stop()
+		l.conn.Close()
+		l.out.mu.Lock()
+		defer l.out.mu.Unlock()
+		l.out.ended = true
+		l.out.wake.Broadcast()
+	})
+}
+
+// Open creates a circuit at the other side with the cells of its burst, which
+// the link owns from then on unless there is an error.
+func (l *Link) Open(r Receiver, burst []*cell.Buf) (*Leg, error) {
+	l.out.mu.Lock()
+	defer l.out.mu.Unlock()
+	if l.out.ended || l.out.finish {
+		return nil, ErrLegClosed
+	}
+	// The number is taken and the burst queued under one lock, so that numbers
+	// appear on the wire in rising order: see receiveNew.
+	g := &Leg{link: l, receiver: r}
+	if err := l.legs.addOwn(g, l.initiator, l.config.MaxLegs); err != nil {
+		return nil, err
+	}
+	for _, b := range burst {
+		cell.Header{Circuit: g.id, Command: cell.Create}.Put(b[:])
+		g.cells.push(b)
+	}
+	l.out.listLocked(g)
+	return g, nil
+}
+
+// Legs by number. Numbers are never used again on the same link, so a cell
+// that arrives late can't be taken for another circuit's.
+type legs struct {
+	mu    sync.Mutex
+	byID  map[uint32]*Leg
+	own   uint32 // the last number, without cell.ByResponder, that this side used
+	other uint32 // and the other side
+}
+
+const maxNumber = cell.ByResponder - 1
+
+func (s *legs) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.byID)
+}
+
+func (s *legs) find(id uint32) *Leg {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.byID[id]
+}
+
+// used says whether the number belongs to a circuit that exists or existed.
+func (s *legs) used(id uint32, own bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	number := id &^ cell.ByResponder
+	if own {
+		return number <= s.own
+	}
+	return number <= s.other
+}
+
+func (s *legs) addOwn(g *Leg, initiator bool, limit int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.byID) >= limit || s.own >= maxNumber {
+		return ErrTooManyLegs
+	}
+	s.own++
+	g.id = s.own
+	if !initiator {
+		g.id |= cell.ByResponder
+	}
+	s.byID[g.id] = g
+	return nil
+}
+
+// addOther enters a leg with a number that the other side chose, which is
+// thereby used; it says whether there was room.
+func (s *legs) addOther(g *Leg, limit int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.other = g.id &^ cell.ByResponder
+	if len(s.byID) >= limit {
+		return false
+	}
+	s.byID[g.id] = g
+	return true
+}
+
+func (s *legs) remove(g *Leg) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.byID, g.id)
+}
+
+// all empties the table.
+func (s *legs) all() []*Leg {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	gs := make([]*Leg, 0, len(s.byID))
+	for _, g := range s.byID {
+		gs = append(gs, g)
+	}
+	clear(s.byID)
+	return gs
+}

@@ -1,0 +1,84 @@
+package link
+
+import (
+	"fmt"
+	"net"
+	"time"
+
+	"safing/port17/cell"
+	"safing/tinker"
+)
+
+// write is the writer: it seals and sends what the schedule gives it.
+func (l *Link) write(sealer *tinker.Sealer) {
+	key := byte(keyEarly)
+	if !l.initiator {
+		key = keySession
+	}
+	var batch [MaxCells]*cell.Buf
+	for {
+		n, next := l.take(&batch)
+		if n == 0 {
+			break
+		}
+		if next != nil {
+			sealer, key = next, keySession
+		}
+		b := l.config.Pool.GetBlock()
+		record := b[:recordHeader+n*cell.Size+tinker.LayerOverhead]
+		record[0], record[1] = key, byte(n)
+		for i, c := range batch[:n] {
+			copy(record[recordHeader+1+i*cell.Size:], c[:])
+		}
+		l.config.Pool.PutAll(batch[:n])
+		sealer.Seal(record[recordHeader:], recordCells)
+		l.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if _, err := l.conn.Write(record); err != nil {
+			l.fail(fmt.Errorf("write record: %w", err))
+			break
+		}
+		l.config.Pool.PutBlock(b)
+	}
+	l.drop()
+}
+
+// take waits for cells. It returns none when the link has ended.
+func (l *Link) take(batch *[MaxCells]*cell.Buf) (n int, sealer *tinker.Sealer) {
+	out := &l.out
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	for {
+		if out.ended {
+			return 0, nil
+		}
+		n = out.takeLocked(batch[:], l.config.Pool, l.legs.remove)
+		if n > 0 {
+			sealer, out.sealer = out.sealer, nil
+			return n, sealer
+		}
+		if out.finish {
+			l.shut()
+			out.finish = false
+		}
+		out.wake.Wait()
+	}
+}
+
+// shut says to the other side that nothing more comes. The reader ends the
+// link when the other side has closed as well, or at the deadline.
+func (l *Link) shut() {
+	if c, ok := l.conn.(*net.TCPConn); ok {
+		c.CloseWrite()
+	}
+	l.conn.SetReadDeadline(time.Now().Add(finishTimeout))
+}
+
+// drop gives back the cells that the link will not send.
+func (l *Link) drop() {
+	var some [MaxCells]*cell.Buf
+	l.out.mu.Lock()
+	defer l.out.mu.Unlock()
+	for l.out.control.n > 0 {
+		l.config.Pool.PutAll(some[:l.out.control.pop(some[:])])
+	}
+}

@@ -1,0 +1,193 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"safing/netmap"
+	"safing/port17/cell"
+	"safing/port17/circuit"
+	"safing/port17/circuit/stream"
+	"safing/tinker"
+)
+
+const (
+	lookupTimeout  = 10 * time.Second
+	connectTimeout = 20 * time.Second
+	maxAddresses   = 4 // of a name that are tried
+)
+
+var errCircuitEnded = errors.New("node: the circuit has ended")
+
+// becomeExit makes this node the circuit's end and serves what came with the
+// hello. The caller holds mu.
+func (r *relay) becomeExit(seal *tinker.Sealer, first []byte) cell.Reason {
+	layer, padding := cell.LayerSize(r.position), circuit.NewPadding()
+	r.mux = stream.New(stream.Config{
+		Pool: &r.node.pool, Start: cell.HeaderSize + 1, Size: cell.ContentSize(r.position),
+		Accept: r.node.exit.accept,
+		Send: func(cells []*cell.Buf) error {
+			for _, b := range cells {
+				payload := b[cell.HeaderSize:]
+				seal.Seal(payload[:layer], byte(cell.LocalLayer))
+				padding.Fill(payload[layer:])
+			}
+			return r.back.Push(cell.Relay, cells...)
+		},
+	})
+	r.mux.Ready()
+	r.ready.Store(true)
+	if r.mux.ReceiveFirst(first) != nil {
+		return cell.Protocol
+	}
+	return 0
+}
+
+// An exit connects streams to their targets.
+type exit struct {
+	policy   netmap.ExitPolicy
+	from     []netip.Addr // the node's own addresses
+	resolver *net.Resolver
+
+	ctx     context.Context
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+func newExit(policy netmap.ExitPolicy, addresses []netip.AddrPort) *exit {
+	e := &exit{policy: policy, resolver: &net.Resolver{PreferGo: true}}
+	for _, a := range addresses {
+		e.from = append(e.from, a.Addr())
+	}
+	e.ctx, e.stop = context.WithCancel(context.Background())
+	return e
+}
+
+// close ends all connections and waits for that.
+func (e *exit) close() {
+	e.stop()
+	e.running.Wait()
+}
+
+// accept takes a new stream. It must not block.
+func (e *exit) accept(s *stream.Stream, to cell.Target) {
+	if e.ctx.Err() != nil {
+		s.Reset(cell.ShuttingDown)
+		return
+	}
+	e.running.Go(func() { e.serve(s, to) })
+}
+
+func (e *exit) serve(s *stream.Stream, to cell.Target) {
+	ctx, cancel := context.WithTimeout(e.ctx, connectTimeout)
+	defer cancel()
+	stopped := make(chan struct{})
+	go func() { // nobody waits for the connection any more
+		select {
+		case <-s.Done():
+			cancel()
+		case <-stopped:
+		}
+	}()
+	conn, reason := e.connect(ctx, to)
+	close(stopped)
+	if reason != 0 {
+		s.Reset(reason)
+		return
+	}
+	s.Connected()
+	e.splice(s, conn)
+}
+
+// connect returns a connection to the target, or why there is none.
+func (e *exit) connect(ctx context.Context, to cell.Target) (*net.TCPConn, cell.Reason) {
+	if !e.policy.AllowsPort(to.Port) {
+		return nil, cell.Policy
+	}
+	addresses := []netip.Addr{to.Addr}
+	if to.Host != "" {
+		var err error
+		lookup, cancel := context.WithTimeout(ctx, lookupTimeout)
+		addresses, err = e.resolver.LookupNetIP(lookup, "ip", to.Host)
+		cancel()
+		if err != nil {
+			return nil, cell.NoSuchName
+		}
+	}
+	reason := cell.Policy
+	tried := 0
+	for _, a := range addresses {
+		address := netip.AddrPortFrom(a.Unmap(), to.Port)
+		if !e.policy.Allows(address) || tried == maxAddresses {
+			continue
+		}
+		tried++
+		dialer := net.Dialer{LocalAddr: e.source(address.Addr())}
+		conn, err := dialer.DialContext(ctx, "tcp", address.String())
+		if err == nil {
+			return conn.(*net.TCPConn), 0
+		}
+		reason = dialReason(err)
+	}
+	return nil, reason
+}
+
+// source is the address to connect from: the node's own of the same family, so
+// that what an exit does is seen to come from the exit.
+func (e *exit) source(to netip.Addr) net.Addr {
+	for _, a := range e.from {
+		if a.Is4() == to.Is4() && a.IsLoopback() == to.IsLoopback() {
+			return net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))
+		}
+	}
+	return nil
+}
+
+func dialReason(err error) cell.Reason {
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return cell.Refused
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+		return cell.Unreachable
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return cell.TimedOut
+	}
+	return cell.Failed
+}
+
+// splice copies both ways until both have ended. An abrupt end on one side is
+// one on the other.
+func (e *exit) splice(s *stream.Stream, conn *net.TCPConn) {
+	unregister := context.AfterFunc(e.ctx, func() { s.Reset(cell.ShuttingDown) })
+	defer unregister()
+	defer conn.Close()
+	s.OnStop(func(reset bool) {
+		if reset {
+			conn.SetLinger(0) //nolint:errcheck // a connection that is gone needs none
+			conn.SetDeadline(time.Unix(1, 0))
+			return
+		}
+		conn.CloseRead()
+	})
+	var back sync.WaitGroup
+	back.Go(func() {
+		if _, err := s.ReadFrom(conn); err != nil && s.Err() == nil {
+			s.Reset(cell.ConnectionReset)
+			return
+		}
+		s.CloseWrite()
+	})
+	if _, err := s.WriteTo(conn); err != nil {
+		s.CloseRead() // the destination takes no more
+	} else {
+		conn.CloseWrite()
+	}
+	back.Wait()
+	s.Close()
+}

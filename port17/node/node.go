@@ -1,0 +1,239 @@
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"safing/netmap"
+	"safing/port17/authority"
+	"safing/port17/cell"
+	"safing/port17/link"
+	"safing/tinker"
+)
+
+// Version is the protocol's, as descriptors name it.
+const Version = "port17/1"
+
+const (
+	defaultMaxLinks   = 16
+	defaultMaxClients = 4096
+	maxCells          = 256 << 10 // in queues of one node, 1 GiB
+	maxHandshakes     = 1024      // that wait
+)
+
+// Config says who a node is and what it does.
+type Config struct {
+	Identity ed25519.PrivateKey
+	Network  *netmap.Network
+	// Listen are the addresses on which links are taken, such as
+	// "192.0.2.1:1717". They are published.
+	Listen []string
+	// What the descriptor says of the node.
+	Name, Owner, Group, Country, Contact string
+	ASN                                  uint32
+	Exit                                 netmap.ExitPolicy
+	// State is the folder in which the map is kept.
+	State string
+	// MaxLinks is how many nodes it keeps links to; 0 means 16.
+	MaxLinks int
+	// MaxClients is how many links it takes from others; 0 means 4096.
+	MaxClients int
+	// Period is the time between two descriptors; 0 means the authority's
+	// default.
+	Period time.Duration
+	// Log gets what an operator wants to know; nil discards.
+	Log *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxLinks <= 0 {
+		c.MaxLinks = defaultMaxLinks
+	}
+	if c.MaxClients <= 0 {
+		c.MaxClients = defaultMaxClients
+	}
+	if c.Period <= 0 {
+		c.Period = authority.DefaultPeriod
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// A Node is a running node.
+type Node struct {
+	config    Config
+	id        netmap.NodeID
+	keys      *tinker.Prekeys
+	authority *authority.Client
+	pool      cell.Pool
+	listeners []net.Listener
+	exit      *exit
+
+	handshakes chan func()
+	stop       context.CancelFunc
+	running    sync.WaitGroup
+
+	mu         sync.Mutex
+	descriptor *netmap.Descriptor // the last that was signed
+	m          *netmap.Map
+	neighbours map[netmap.NodeID]*link.Link
+	dialling   map[netmap.NodeID]bool
+	taken      map[*link.Link]bool // accepted from others
+	changed    chan struct{}       // a token when the descriptor may be out of date
+}
+
+// Start listens, publishes the node's descriptor, and begins to serve. It
+// returns once the node takes links. Close ends it.
+func Start(ctx context.Context, c Config) (*Node, error) {
+	c = c.withDefaults()
+	n := &Node{
+		config:     c,
+		id:         netmap.NodeID(c.Identity.Public().(ed25519.PublicKey)),
+		authority:  authority.NewClient(c.Network, filepath.Join(c.State, "map"), c.Log),
+		handshakes: make(chan func(), maxHandshakes),
+		neighbours: make(map[netmap.NodeID]*link.Link),
+		dialling:   make(map[netmap.NodeID]bool),
+		taken:      make(map[*link.Link]bool),
+		changed:    make(chan struct{}, 1),
+	}
+	if err := n.listen(ctx); err != nil {
+		return nil, err
+	}
+	if err := n.makeKeys(); err != nil {
+		n.closeListeners()
+		return nil, err
+	}
+	n.exit = newExit(c.Exit, n.descriptor.Addresses)
+	ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
+	for range runtime.GOMAXPROCS(0) {
+		n.running.Go(func() { n.handshake(ctx) })
+	}
+	n.running.Go(func() { n.publish(ctx) })
+	n.running.Go(func() { n.follow(ctx) })
+	for _, l := range n.listeners {
+		n.running.Go(func() { n.accept(ctx, l) })
+	}
+	n.touch()
+	return n, nil
+}
+
+func (n *Node) listen(ctx context.Context) error {
+	if len(n.config.Listen) == 0 {
+		return errors.New("start node: it has no address to listen on")
+	}
+	for _, address := range n.config.Listen {
+		var lc net.ListenConfig
+		l, err := lc.Listen(ctx, "tcp", address)
+		if err != nil {
+			n.closeListeners()
+			return fmt.Errorf("start node: %w", err)
+		}
+		n.listeners = append(n.listeners, l)
+	}
+	return nil
+}
+
+func (n *Node) closeListeners() {
+	for _, l := range n.listeners {
+		l.Close()
+	}
+}
+
+// makeKeys fixes the descriptor's identity part and makes prekeys that are
+// bound to it.
+func (n *Node) makeKeys() error {
+	c := n.config
+	d := &netmap.Descriptor{
+		ID: n.id, Name: c.Name, Owner: c.Owner, Group: c.Group, Country: c.Country, ASN: c.ASN,
+		Exit: c.Exit, Version: Version, Contact: c.Contact, Published: time.Now().UTC(),
+	}
+	for _, l := range n.listeners {
+		a, err := netip.ParseAddrPort(l.Addr().String())
+		if err != nil {
+			return fmt.Errorf("start node: %w", err)
+		}
+		if a.Addr().IsUnspecified() {
+			return fmt.Errorf("start node: %s is no address that others can connect to: listen on a specific one", a)
+		}
+		d.Addresses = append(d.Addresses, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
+	}
+	if err := d.Validate(); err != nil {
+		return fmt.Errorf("start node: %w", err)
+	}
+	keys, err := tinker.NewPrekeys(tinker.PrekeyConfig{Identity: n.id, Binding: d.Binding()})
+	if err != nil {
+		return fmt.Errorf("start node: %w", err)
+	}
+	n.keys, n.descriptor = keys, d
+	return nil
+}
+
+// ID returns the node's identity.
+func (n *Node) ID() netmap.NodeID { return n.id }
+
+// Addr returns the first address on which the node takes links.
+func (n *Node) Addr() netip.AddrPort { return n.Descriptor().Addresses[0] }
+
+// Descriptor returns the descriptor that was last published.
+func (n *Node) Descriptor() *netmap.Descriptor {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.descriptor
+}
+
+// Close ends all links and waits until everything has stopped. Circuits through
+// the node end with an error at their origins.
+func (n *Node) Close() error {
+	n.stop()
+	n.closeListeners()
+	n.mu.Lock()
+	var open []*link.Link
+	for _, l := range n.neighbours {
+		open = append(open, l)
+	}
+	for l := range n.taken {
+		open = append(open, l)
+	}
+	n.mu.Unlock()
+	for _, l := range open {
+		l.Close()
+	}
+	for _, l := range open {
+		<-l.Done()
+	}
+	n.exit.close()
+	n.running.Wait()
+	n.keys.Close()
+	return nil
+}
+
+// handshake is a worker: it computes the handshakes of circuits.
+func (n *Node) handshake(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case f := <-n.handshakes:
+			f()
+		}
+	}
+}
+
+// touch arranges for a new descriptor.
+func (n *Node) touch() {
+	select {
+	case n.changed <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,290 @@
+package node
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"safing/port17/cell"
+	"safing/port17/circuit"
+	"safing/port17/circuit/stream"
+	"safing/port17/link"
+	"safing/tinker"
+)
+
+// A relay is one circuit at this node. It receives the cells from the origin's
+// side; a backward receives those from the other.
+type relay struct {
+	node *Node
+	back *link.Leg
+
+	// Owned by the origin's side's reader.
+	burst   []byte
+	forward *tinker.Opener // set before ready
+	padding *circuit.Padding
+
+	position int
+	mux      *stream.Mux // exits only; set before ready
+	ready    atomic.Bool // the handshake is done and the next node asked
+
+	// mu is held while the handshake's result comes into force, and by those
+	// who end the circuit.
+	mu     sync.Mutex
+	next   *link.Leg // relays only
+	closed bool
+}
+
+// newRelay is asked by links when somebody creates a circuit.
+func (n *Node) newRelay(back *link.Leg) link.Receiver {
+	return &relay{node: n, back: back, burst: make([]byte, 0, cell.BurstSize), padding: circuit.NewPadding()}
+}
+
+// Receive implements link.Receiver for the origin's side.
+func (r *relay) Receive(cells []byte) {
+	if r.burst != nil {
+		cells = r.collect(cells)
+	}
+	if len(cells) == 0 {
+		return
+	}
+	if !r.ready.Load() {
+		// The last reply may have overtaken this node's own work.
+		r.mu.Lock()
+		r.mu.Unlock() //nolint:staticcheck // waited, not guarded
+		if !r.ready.Load() {
+			r.end(cell.Protocol, 0)
+			return
+		}
+	}
+	if reason := r.passOn(cells); reason != 0 {
+		r.end(reason, 0)
+	}
+}
+
+// collect gathers the burst and hands it to a worker once it is whole. It
+// returns the cells behind it.
+func (r *relay) collect(cells []byte) []byte {
+	for len(cells) > 0 && r.burst != nil {
+		if cell.ParseHeader(cells).Command != cell.Create {
+			r.burst = nil
+			r.end(cell.Protocol, 0)
+			return nil
+		}
+		r.burst = append(r.burst, cells[cell.HeaderSize:cell.Size]...)
+		cells = cells[cell.Size:]
+		if len(r.burst) == cell.BurstSize {
+			burst := r.burst
+			r.burst = nil
+			select {
+			case r.node.handshakes <- func() { r.handshake(burst) }:
+			default:
+				r.end(cell.Busy, 0)
+			}
+		}
+	}
+	return cells
+}
+
+// handshake answers the hello. A worker calls it.
+func (r *relay) handshake(burst []byte) {
+	if reason := r.answer(burst); reason != 0 {
+		r.end(reason, 0)
+	}
+}
+
+func (r *relay) answer(burst []byte) cell.Reason {
+	hello, err := cell.ParseHello(burst)
+	if err != nil {
+		return cell.BadHello
+	}
+	response, err := r.node.keys.Respond(circuit.Label, hello)
+	if err != nil {
+		return helloReason(err)
+	}
+	p, rest, err := cell.ParseParameters(response.Payload)
+	if err != nil || len(hello) != cell.HelloSize(p.Position, tinker.HelloOverhead) {
+		return cell.Protocol
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return 0
+	}
+	r.position, r.forward = p.Position, response.Session.Recv
+	if err := r.sendReply(response.Reply); err != nil {
+		return cell.QueueFull
+	}
+	if p.Exit {
+		return r.becomeExit(response.Session.Send, rest)
+	}
+	return r.extendLocked(p.Next, rest, response.Session.Send)
+}
+
+func helloReason(err error) cell.Reason {
+	switch {
+	case errors.Is(err, tinker.ErrUnknownPrekey):
+		return cell.UnknownPrekey
+	case errors.Is(err, tinker.ErrReplay):
+		return cell.Replayed
+	case errors.Is(err, tinker.ErrFull):
+		return cell.Busy
+	case errors.Is(err, tinker.ErrClosed):
+		return cell.ShuttingDown
+	}
+	return cell.BadHello
+}
+
+// sendReply sends the reply before anything else goes towards the origin.
+func (r *relay) sendReply(reply []byte) error {
+	b := r.node.pool.Get()
+	payload := b[cell.HeaderSize:]
+	circuit.NewPadding().Fill(payload[copy(payload, reply):])
+	err := r.back.Push(cell.Created, b)
+	if err != nil {
+		r.node.pool.Put(b)
+	}
+	return err
+}
+
+// extendLocked passes the rest of the route on to the next node.
+func (r *relay) extendLocked(id [32]byte, hello []byte, seal *tinker.Sealer) cell.Reason {
+	l := r.node.next(id)
+	if l == nil {
+		return cell.NoLink
+	}
+	burst := make([]byte, cell.BurstSize)
+	place, padding := cell.PutHello(burst, len(hello))
+	copy(place, hello)
+	circuit.NewPadding().Fill(padding)
+	cells := circuit.Cells(burst, &r.node.pool)
+	next, err := l.Open(&backward{relay: r, seal: seal, padding: circuit.NewPadding()}, cells)
+	if err != nil {
+		r.node.pool.PutAll(cells)
+		return cell.NoLink
+	}
+	r.next = next
+	r.ready.Store(true)
+	return 0
+}
+
+// passOn opens this node's layer of cells from the origin and passes them on.
+func (r *relay) passOn(cells []byte) cell.Reason {
+	var batch [link.MaxCells]*cell.Buf
+	n := 0
+	pool := &r.node.pool
+	for ; len(cells) > 0; cells = cells[cell.Size:] {
+		if cell.ParseHeader(cells).Command != cell.Relay {
+			pool.PutAll(batch[:n])
+			return cell.Protocol
+		}
+		b := pool.Get()
+		// The type lands in the header's last byte, which is written later.
+		typ, _, err := r.forward.OpenTo(b[cell.HeaderSize-1:], cells[cell.HeaderSize:cell.HeaderSize+cell.LayerSize(r.position)])
+		end := cell.HeaderSize + cell.ContentSize(r.position)
+		switch {
+		case err != nil:
+			pool.Put(b)
+			pool.PutAll(batch[:n])
+			return cell.Altered
+		case cell.Layer(typ) == cell.LocalLayer && r.mux != nil:
+			if r.mux.Receive(b, cell.HeaderSize, end) != nil {
+				return cell.Protocol
+			}
+		case cell.Layer(typ) == cell.RelayLayer && r.mux == nil:
+			r.padding.Fill(b[end:])
+			batch[n] = b
+			n++
+		default:
+			pool.Put(b)
+		}
+	}
+	return push(r.node, r.next, batch[:n])
+}
+
+// push queues cells, and gives them back when that fails.
+func push(n *Node, leg *link.Leg, cells []*cell.Buf) cell.Reason {
+	if len(cells) == 0 {
+		return 0
+	}
+	reason := cell.Reason(0)
+	if n.pool.Used() > maxCells {
+		reason = cell.OutOfMemory
+	} else if err := leg.Push(cell.Relay, cells...); errors.Is(err, link.ErrQueueFull) {
+		reason = cell.QueueFull
+	} else if err != nil {
+		n.pool.PutAll(cells)
+		return 0 // it is ending anyhow
+	}
+	if reason != 0 {
+		n.pool.PutAll(cells)
+	}
+	return reason
+}
+
+// Closed implements link.Receiver for the origin's side.
+func (r *relay) Closed(reason cell.Reason, _ uint8) {
+	r.burst = nil
+	r.shut(func(next *link.Leg) { next.Close(reason, 0) })
+}
+
+// end ends the circuit in both directions because of what happened here or
+// behind, at the distance.
+func (r *relay) end(reason cell.Reason, distance uint8) {
+	r.back.Close(reason, distance)
+	r.shut(func(next *link.Leg) { next.Close(reason, 0) })
+}
+
+func (r *relay) shut(closeNext func(*link.Leg)) {
+	r.mu.Lock()
+	next, mux, was := r.next, r.mux, r.closed
+	r.closed = true
+	r.mu.Unlock()
+	if was {
+		return
+	}
+	if next != nil {
+		closeNext(next)
+	}
+	if mux != nil {
+		mux.Close(errCircuitEnded)
+	}
+}
+
+// A backward receives the cells of a circuit that come from the next node.
+type backward struct {
+	relay   *relay
+	seal    *tinker.Sealer
+	padding *circuit.Padding
+}
+
+// Receive implements link.Receiver: it adds this node's layer.
+func (w *backward) Receive(cells []byte) {
+	r := w.relay
+	var batch [link.MaxCells]*cell.Buf
+	n := 0
+	for ; len(cells) > 0; cells = cells[cell.Size:] {
+		if c := cell.ParseHeader(cells).Command; c != cell.Relay && c != cell.Created {
+			r.node.pool.PutAll(batch[:n])
+			r.end(cell.Protocol, 1)
+			return
+		}
+		b := r.node.pool.Get()
+		payload := b[cell.HeaderSize:]
+		layer := cell.LayerSize(r.position)
+		copy(payload[1:], cells[cell.HeaderSize:cell.HeaderSize+cell.ContentSize(r.position)])
+		w.seal.Seal(payload[:layer], byte(cell.RelayLayer))
+		w.padding.Fill(payload[layer:])
+		batch[n] = b
+		n++
+	}
+	if reason := push(r.node, r.back, batch[:n]); reason != 0 {
+		r.end(reason, 0)
+	}
+}
+
+// Closed implements link.Receiver.
+func (w *backward) Closed(reason cell.Reason, distance uint8) {
+	r := w.relay
+	r.back.Close(reason, min(distance, 254)+1)
+	r.shut(func(*link.Leg) {})
+}

@@ -1,0 +1,99 @@
+// Package testnet runs a whole Port17 network in one process, for tests: an
+// authority and nodes of different owners with links on loopback addresses.
+//
+// It is used by tests only. Everything stops when the test ends.
+package testnet
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"safing/netmap"
+	"safing/port17/authority"
+	"safing/port17/node"
+)
+
+// A Network is a running one.
+type Network struct {
+	Trust *netmap.Network
+	Nodes []*node.Node
+}
+
+// Start runs count nodes and waits until the map says that all are linked. The
+// last two are exits that connect to loopback addresses.
+func Start(t testing.TB, count int) *Network {
+	t.Helper()
+	n := &Network{Trust: startAuthority(t)}
+	for i := range count {
+		var rules []string
+		if i >= count-2 {
+			rules = []string{"reject 127.0.0.66:*", "accept 127.0.0.0/8:*", "accept [::1]/128:*"}
+		}
+		policy, err := netmap.ParseExitPolicy(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		key, err := node.LoadIdentity(filepath.Join(dir, "identity"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		started, err := node.Start(t.Context(), node.Config{
+			Identity: key, Network: n.Trust, Listen: []string{fmt.Sprintf("127.%d.0.1:0", 21+i)},
+			Name: fmt.Sprint("node", i), Owner: fmt.Sprint("owner", i), Country: "DE", Exit: policy, State: dir,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { started.Close() })
+		n.Nodes = append(n.Nodes, started)
+	}
+	n.await(t, count)
+	return n
+}
+
+func startAuthority(t testing.TB) *netmap.Network {
+	t.Helper()
+	signer, verifier, err := authority.GenerateKey("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := authority.New(t.Context(), authority.Config{Network: "test", Key: signer, State: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: a.Handler()}
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close() })
+	return &netmap.Network{Name: "test", Threshold: 1, Authorities: []netmap.Authority{{URL: "http://" + l.Addr().String(), Key: verifier}}}
+}
+
+// await returns when every node has published a link to every other.
+func (n *Network) await(t testing.TB, count int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	c := authority.NewClient(n.Trust, "", nil)
+	c.Watch(ctx, func(m *netmap.Map) { //nolint:errcheck // it ends when cancelled
+		links := 0
+		for _, node := range m.Nodes {
+			links += len(node.Links)
+		}
+		if links == count*(count-1) {
+			cancel()
+		}
+	})
+	if context.Cause(ctx) == context.DeadlineExceeded {
+		t.Fatal("the nodes were not linked in 30 seconds")
+	}
+}
