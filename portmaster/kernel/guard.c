@@ -84,6 +84,18 @@ static __always_inline void forget(struct bpf_sock_addr *ctx)
 	bpf_sk_storage_delete(&guard_sockets, ctx->sk);
 }
 
+// is_again says whether a sendmsg is that of a connected socket which connect
+// has rewritten. Those of an IPv6 socket to an IPv4 address get here too.
+static __always_inline bool is_again(struct bpf_sock_addr *ctx, const struct settings *s, const struct endpoint *to)
+{
+	struct rewritten *kept = bpf_sk_storage_get(&guard_sockets, ctx->sk, 0, 0);
+
+	if (!kept || !kept->connected.valid || !is_resolver(s, to))
+		return false;
+	kept->latest_sent = 0;
+	return true;
+}
+
 // decide judges one connect or one unconnected sendmsg, and puts the new
 // destination in *to if there is one.
 static __always_inline int decide(struct bpf_sock_addr *ctx, struct endpoint *to, bool sent)
@@ -99,6 +111,8 @@ static __always_inline int decide(struct bpf_sock_addr *ctx, struct endpoint *to
 			forget(ctx);
 		return KEEP;
 	}
+	if (sent && is_again(ctx, s, to))
+		return KEEP;
 	judge(s, &a);
 	bool rewrite = a.dns || a.action == ACTION_TUNNEL;
 	if (a.dns)
@@ -107,8 +121,12 @@ static __always_inline int decide(struct bpf_sock_addr *ctx, struct endpoint *to
 		instead = to->family == FAMILY_4 ? &s->gateway4 : &s->gateway6;
 	if (rewrite && (!instead->family || !remember(ctx, &a, sent)))
 		a.action = ACTION_DENY;
-	if (!sent || first_sight(&a))
+	// An IPv6 socket's datagrams to IPv4 are judged even after its connect.
+	bool news = to->protocol == PROTOCOL_TCP || first_sight(&a) || !sent;
+	if (news)
 		report(&a);
+	else if (rewrite)
+		note_process(&a.who);
 	if (a.action == ACTION_DENY)
 		return REFUSE;
 	if (!rewrite) {
@@ -116,8 +134,6 @@ static __always_inline int decide(struct bpf_sock_addr *ctx, struct endpoint *to
 			forget(ctx);
 		return KEEP;
 	}
-	if (sent)
-		note_process(&a.who);
 	__u8 protocol = to->protocol;
 	*to = *instead;
 	to->protocol = protocol;

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,7 +23,14 @@ const childVariable = "KERNEL_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if order := os.Getenv(childVariable); order != "" {
-		child(order)
+		switch operation, rest, _ := strings.Cut(order, " "); operation {
+		case "loop":
+			childLoop(rest)
+		case "guard":
+			childGuard(rest)
+		default:
+			child(order)
+		}
 		return
 	}
 	os.Exit(m.Run())
@@ -326,19 +332,4 @@ func addrPortOf(s unix.Sockaddr) netip.AddrPort {
 	default:
 		return netip.AddrPort{}
 	}
-}
-
-func copyFile(t testing.TB, from, to string) string {
-	t.Helper()
-	data, err := os.ReadFile(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(to, data, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return to
 }
