@@ -100,7 +100,9 @@ func (a *answer) follow(records []dns.RR, q dns.Question) (name string, err erro
 				if target != "" {
 					return "", fmt.Errorf("%s has two aliases", name)
 				}
-				target = dns.CanonicalName(c.Target)
+				if target = dns.CanonicalName(c.Target); dotInLabel(target) {
+					return "", fmt.Errorf("the alias of %s has a dot within a label", name)
+				}
 			}
 			a.records = append(a.records, rr)
 		}
@@ -215,4 +217,10 @@ func agedRecords(records []dns.RR, age time.Duration) []dns.RR {
 // plainName is a name in lower case without final dot.
 func plainName(name string) string {
 	return strings.TrimSuffix(dns.CanonicalName(name), ".")
+}
+
+// dotInLabel says whether a name looks as if it were below another than the
+// one that it is below: rules about domains could not tell them apart.
+func dotInLabel(name string) bool {
+	return strings.Contains(name, `\.`)
 }

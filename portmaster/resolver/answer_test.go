@@ -81,6 +81,7 @@ func TestReadAnswerRefuses(t *testing.T) {
 		{[]string{"a0.test. 60 CNAME a0.test."}, "in a circle"},
 		{[]string{"a0.test. 60 CNAME b.test.", "a0.test. 60 CNAME c.test."}, "two aliases"},
 		{long, "too far"},
+		{[]string{`a0.test. 60 CNAME x\.b.test.`}, "a dot within a label"},
 	} {
 		m, q := replyOf(t, "a0.test.", "A", c.records...)
 		if a, err := readAnswer(m, q); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -175,6 +176,7 @@ func TestUnusualQuestions(t *testing.T) {
 		"two questions": {func(m *dns.Msg) { m.Question = append(m.Question, m.Question[0]) }, "FORMERR"},
 		"no question":   {func(m *dns.Msg) { m.Question = nil }, "FORMERR"},
 		"two OPT":       {func(m *dns.Msg) { m.Extra = append(m.Extra, m.Extra[0]) }, "FORMERR"},
+		"dot in label":  {func(m *dns.Msg) { m.Question[0].Name = `x\.a.test.` }, "REFUSED; EDE 18 a dot within a label is not answered"},
 		"notify":        {func(m *dns.Msg) { m.Opcode = dns.OpcodeNotify }, "NOTIMP"},
 		"EDNS version":  {func(m *dns.Msg) { m.IsEdns0().SetVersion(1) }, dns.RcodeToString[dns.RcodeBadVers]},
 		"response":      {func(m *dns.Msg) { m.Response = true }, ""},
@@ -233,6 +235,24 @@ func TestSignaturesOnlyForThoseWhoAsk(t *testing.T) {
 		if (len(reply.Answer) == 2) != dnssec || reply.AuthenticatedData != dnssec {
 			t.Errorf("asked for signatures: %v; got %v, verified %v", dnssec, reply.Answer, reply.AuthenticatedData)
 		}
+	}
+}
+
+func BenchmarkCachedAnswer(b *testing.B) {
+	m, _ := replyOf(b, "a.test.", "A", "a.test. 60 A 192.0.2.1", "a.test. 60 A 192.0.2.2")
+	h := new(house)
+	s := bench(b, h, m)
+	s.config.Learn = func(string, string, []string, []netip.Addr, time.Duration) error { return nil }
+	q := new(dns.Msg)
+	q.SetQuestion("a.test.", dns.TypeA)
+	packed, err := q.Pack()
+	if err != nil {
+		b.Fatal(err)
+	}
+	source := netip.MustParseAddrPort("127.0.0.1:1000")
+	b.ReportAllocs()
+	for b.Loop() {
+		s.handle(context.Background(), packed, source, UDP)
 	}
 }
 

@@ -40,11 +40,19 @@ type forwarder struct {
 	log              *slog.Logger
 
 	mu     sync.Mutex
-	failed map[*server]time.Time
+	failed map[reach]time.Time
 }
 
+// A reach is an upstream on one of the two ways to it.
+type reach struct {
+	server   *server
+	tunneled bool
+}
+
+var errSlow = errors.New("another one was quicker")
+
 func newForwarder(upstreams []string, roots *x509.CertPool, log *slog.Logger) (*forwarder, error) {
-	f := &forwarder{direct: directPatience(), tunneled: tunnelPatience(), log: log, failed: make(map[*server]time.Time)}
+	f := &forwarder{direct: directPatience(), tunneled: tunnelPatience(), log: log, failed: make(map[reach]time.Time)}
 	base := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ClientSessionCache: tls.NewLRUClientSessionCache(32)}
 	for _, text := range upstreams {
 		u, err := ParseUpstream(text)
@@ -65,12 +73,12 @@ func (f *forwarder) close() {
 
 // order lists the upstreams in the order in which they are asked: those that
 // failed a moment ago come last. All are in it twice, as a packet may be lost.
-func (f *forwarder) order(now time.Time) []*server {
+func (f *forwarder) order(tunneled bool, now time.Time) []*server {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var good, bad []*server
 	for _, s := range f.servers {
-		if at, ok := f.failed[s]; ok && now.Sub(at) < shunned {
+		if at, ok := f.failed[reach{s, tunneled}]; ok && now.Sub(at) < shunned {
 			bad = append(bad, s)
 		} else {
 			good = append(good, s)
@@ -80,19 +88,21 @@ func (f *forwarder) order(now time.Time) []*server {
 	return append(all, all...)
 }
 
-func (f *forwarder) note(s *server, err error, now time.Time) {
+func (f *forwarder) note(r reach, err error, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err == nil {
-		delete(f.failed, s)
+		delete(f.failed, r)
 		return
 	}
-	f.failed[s] = now
-	f.log.Debug("ask an upstream", "upstream", s.String(), "error", err)
+	f.failed[r] = now
+	f.log.Debug("ask an upstream", "upstream", r.server.String(), "tunnel", r.tunneled, "error", err)
 }
 
-// attempt is what came of asking one upstream.
+// An attempt is one upstream being asked, and then what came of it.
 type attempt struct {
+	server *server
+	began  time.Time
 	answer *answer
 	err    error
 }
@@ -100,40 +110,38 @@ type attempt struct {
 // resolve asks one upstream after the other, the next also when one is slow,
 // and returns the first useful answer. It waits for all that it has started.
 func (f *forwarder) resolve(ctx context.Context, q dns.Question, dnssec, unchecked bool, p path) (*answer, error) {
-	wait := f.direct
-	if p.dial != nil {
+	wait, tunneled := f.direct, p.dial != nil
+	if tunneled {
 		wait = f.tunneled
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait.total)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
-	servers := f.order(time.Now())
-	results := make(chan attempt, len(servers))
-	pending := 0
+	servers := f.order(tunneled, time.Now())
+	results := make(chan *attempt, len(servers))
+	var pending []*attempt
 	start := func() {
-		s := servers[0]
-		servers = servers[1:]
-		pending++
+		t := &attempt{server: servers[0], began: time.Now()}
+		servers, pending = servers[1:], append(pending, t)
 		running.Go(func() {
-			a, err := f.one(ctx, s, q, dnssec, unchecked, p, wait.one)
-			results <- attempt{a, err}
+			t.answer, t.err = f.one(ctx, t.server, q, dnssec, unchecked, p, wait.one)
+			results <- t
 		})
 	}
 	start()
 	slow := time.NewTicker(wait.next)
 	defer slow.Stop()
 	var errs []error
-	for pending > 0 {
+	for len(pending) > 0 {
 		select {
-		case r := <-results:
-			pending--
-			if r.err == nil {
-				return r.answer, nil
+		case t := <-results:
+			pending = slices.DeleteFunc(pending, func(x *attempt) bool { return x == t })
+			if t.err == nil {
+				f.overtaken(pending, t, tunneled, wait.next)
+				return t.answer, nil
 			}
-			if !slices.ContainsFunc(errs, func(e error) bool { return e.Error() == r.err.Error() }) {
-				errs = append(errs, r.err)
-			}
+			errs = append(errs, t.err)
 			if len(servers) > 0 && ctx.Err() == nil {
 				start()
 			}
@@ -146,7 +154,19 @@ func (f *forwarder) resolve(ctx context.Context, q dns.Question, dnssec, uncheck
 	return nil, errors.Join(errs...)
 }
 
-// one asks one upstream and notes how it fared, unless another was quicker.
+// overtaken notes the upstreams that had their time and were not the first to
+// answer.
+func (f *forwarder) overtaken(pending []*attempt, winner *attempt, tunneled bool, next time.Duration) {
+	now := time.Now()
+	for _, t := range pending {
+		if t.server != winner.server && now.Sub(t.began) >= next {
+			f.note(reach{t.server, tunneled}, errSlow, now)
+		}
+	}
+}
+
+// one asks one upstream and notes how it fared, unless nobody waits for it any
+// more.
 func (f *forwarder) one(ctx context.Context, s *server, q dns.Question, dnssec, unchecked bool, p path, limit time.Duration) (*answer, error) {
 	own, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -158,8 +178,8 @@ func (f *forwarder) one(ctx context.Context, s *server, q dns.Question, dnssec, 
 	if err != nil {
 		err = fmt.Errorf("ask %s: %w", s.Upstream, err)
 	}
-	if p.dial == nil && !errors.Is(ctx.Err(), context.Canceled) {
-		f.note(s, err, time.Now())
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		f.note(reach{s, p.dial != nil}, err, time.Now())
 	}
 	return a, err
 }

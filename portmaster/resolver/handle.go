@@ -66,6 +66,9 @@ func unanswerable(m *dns.Msg) *dns.Msg {
 	case m.Question[0].Qclass != dns.ClassINET:
 		return refusedReply(m, "only the class IN is answered")
 	}
+	if dotInLabel(m.Question[0].Name) {
+		return refusedReply(m, "a dot within a label is not answered")
+	}
 	switch m.Question[0].Qtype {
 	case dns.TypeANY:
 		return refusedReply(m, "ask for a type of its own instead of ANY (RFC 8482)")
