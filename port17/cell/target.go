@@ -90,6 +90,9 @@ func validateHost(host string) error {
 	return nil
 }
 
+// AddrPort returns address and port; the address is not valid for a name.
+func (t Target) AddrPort() netip.AddrPort { return netip.AddrPortFrom(t.Addr, t.Port) }
+
 // String returns host:port.
 func (t Target) String() string {
 	if t.Addr.IsValid() {

@@ -41,6 +41,7 @@ type Circuit struct {
 	leg     *link.Leg
 
 	timeout *time.Timer
+	ended   func(error)
 	ending  sync.Once
 	err     error
 	done    chan struct{}
@@ -52,9 +53,12 @@ type Circuit struct {
 // the other side of the link, and does not wait for an answer. If first is not
 // nil, the exit is asked to connect a stream to it, and early data, of which
 // there may be [stream.MaxEarly] bytes, goes along as far as there is room.
-func Dial(l *link.Link, hops []Hop, first *cell.Target, early []byte) (*Circuit, *stream.Stream, error) {
+//
+// If ended is not nil, it is called when the circuit has ended, before its
+// streams learn of it. It must not block nor call the circuit.
+func Dial(l *link.Link, hops []Hop, first *cell.Target, early []byte, ended func(error)) (*Circuit, *stream.Stream, error) {
 	c := &Circuit{
-		hops: hops, pool: l.Pool(), padding: NewPadding(), begun: time.Now(),
+		hops: hops, pool: l.Pool(), padding: NewPadding(), begun: time.Now(), ended: ended,
 		done: make(chan struct{}), built: make(chan struct{}),
 	}
 	s, burst, err := c.build(first, early)
@@ -128,6 +132,9 @@ func (c *Circuit) fail(err error, reason cell.Reason) {
 	c.ending.Do(func() {
 		c.timeout.Stop()
 		c.err = err
+		if c.ended != nil {
+			c.ended(err)
+		}
 		close(c.done)
 		c.mux.Close(err)
 		if leg := c.out(); leg != nil {

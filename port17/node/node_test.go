@@ -87,7 +87,7 @@ func TestCircuit(t *testing.T) {
 	for _, nodes := range [][]int{{0, 1, 4}, {2, 3}, {4}, {0, 1, 2, 3}, {0, 1, 2, 3, 4}} {
 		l, hops := route(t, n, nodes...)
 		to := target(server)
-		c, s, err := circuit.Dial(l, hops, &to, []byte("early"))
+		c, s, err := circuit.Dial(l, hops, &to, []byte("early"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestStreamErrors(t *testing.T) {
 	refusing := closed.Addr().(*net.TCPAddr).AddrPort()
 	closed.Close()
 	l, hops := route(t, n, 0, 1, 3)
-	c, _, err := circuit.Dial(l, hops, nil, nil)
+	c, _, err := circuit.Dial(l, hops, nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestNodeDies(t *testing.T) {
 		}
 		l, hops := route(t, n, 0, 1, 4)
 		to := target(server)
-		c, s, err := circuit.Dial(l, hops, &to, []byte("x"))
+		c, s, err := circuit.Dial(l, hops, &to, []byte("x"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +186,7 @@ func TestUnknownNextNode(t *testing.T) {
 	n := testnet.Start(t, 4)
 	l, hops := route(t, n, 0, 1, 3)
 	hops[1].Node.Descriptor = &netmap.Descriptor{ID: netmap.NodeID{7}}
-	c, _, err := circuit.Dial(l, hops, nil, nil)
+	c, _, err := circuit.Dial(l, hops, nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func TestManyStreams(t *testing.T) {
 	n := testnet.Start(t, 4)
 	server, _ := echo(t)
 	l, hops := route(t, n, 0, 1, 3)
-	c, _, err := circuit.Dial(l, hops, nil, nil)
+	c, _, err := circuit.Dial(l, hops, nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +277,7 @@ func BenchmarkCircuit(b *testing.B) {
 	n := testnet.Start(b, 5)
 	server, _ := echo(b)
 	l, hops := route(b, n, 0, 1, 4)
-	c, _, err := circuit.Dial(l, hops, nil, nil)
+	c, _, err := circuit.Dial(l, hops, nil, nil, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,0 +1,209 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"safing/netmap"
+	"safing/port17/authority"
+	"safing/port17/cell"
+	"safing/port17/route"
+)
+
+// Config says which network a client uses and how.
+type Config struct {
+	Network *netmap.Network
+	// State is the folder for the map and the entries.
+	State string
+	// Level is that of connections which ask for no other.
+	Level route.Level
+	// Log gets what a user wants to know; nil discards. No destination is
+	// logged above debug level.
+	Log *slog.Logger
+}
+
+// A Client is in use until Close.
+type Client struct {
+	config    Config
+	authority *authority.Client
+	entries   *entries
+	failures  *failures
+	stop      context.CancelFunc
+	running   sync.WaitGroup
+
+	mu       sync.Mutex
+	closed   bool
+	finder   *route.Finder
+	news     chan struct{} // closed when the map is replaced
+	circuits map[group][]*shared
+	exits    map[group]netmap.NodeID // the last one of a group that was used
+}
+
+// maxGroups bounds what is remembered of exits.
+const maxGroups = 10000
+
+// New returns a client and begins to follow the map.
+func New(ctx context.Context, c Config) (*Client, error) {
+	if c.Network == nil {
+		return nil, errors.New("open network: no network is named")
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	client := &Client{
+		config:    c,
+		authority: authority.NewClient(c.Network, filepath.Join(c.State, "map"), c.Log),
+		failures:  newFailures(),
+		news:      make(chan struct{}),
+		circuits:  make(map[group][]*shared),
+		exits:     make(map[group]netmap.NodeID),
+	}
+	client.entries = newEntries(filepath.Join(c.State, "entries.json"), c.Log)
+	ctx, client.stop = context.WithCancel(context.WithoutCancel(ctx))
+	client.running.Go(func() {
+		client.authority.Watch(ctx, client.setMap) //nolint:errcheck // it ends with the context
+	})
+	client.running.Go(func() { client.sweep(ctx) })
+	return client, nil
+}
+
+// Close ends all connections and waits until everything has stopped.
+func (c *Client) Close() error {
+	c.stop()
+	c.mu.Lock()
+	c.closed = true
+	var all []*shared
+	for _, list := range c.circuits {
+		all = append(all, list...)
+	}
+	c.mu.Unlock()
+	for _, s := range all {
+		s.close()
+	}
+	c.entries.close()
+	c.running.Wait()
+	return nil
+}
+
+func (c *Client) setMap(m *netmap.Map) {
+	f := route.New(m)
+	c.mu.Lock()
+	c.finder = f
+	close(c.news)
+	c.news = make(chan struct{})
+	c.mu.Unlock()
+}
+
+// current returns the finder of the newest map, nil before the first, and what
+// is closed when there is a newer one.
+func (c *Client) current() (*route.Finder, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.finder, c.news
+}
+
+// Map returns the newest map; nil before the first.
+func (c *Client) Map() *netmap.Map {
+	f, _ := c.current()
+	if f == nil {
+		return nil
+	}
+	return f.Map()
+}
+
+// ErrNoMap means that no map of the network has been had yet.
+var ErrNoMap = errors.New("there is no map of the network yet: check the way to its authority")
+
+// Ready waits until there is a map on which a web site can be reached, and
+// links to entries.
+func (c *Client) Ready(ctx context.Context) error {
+	last := ErrNoMap
+	for {
+		f, news := c.current()
+		if f != nil {
+			hops, err := c.plan(ctx, f, route.Request{Destination: netip.AddrPortFrom(netip.Addr{}, 443), Level: c.config.Level}, group{})
+			if err == nil {
+				_, err = c.entries.link(ctx, hops[0].Node)
+			}
+			if err == nil {
+				return nil
+			}
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the network: %w (%w)", last, context.Cause(ctx))
+		case <-news:
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// A Request says what a connection is for.
+type Request struct {
+	// Addr is the destination. Its port is always set; its address need not
+	// be valid if there is a Host.
+	Addr netip.AddrPort
+	// Host is the destination's name. Where Addr has no address, the exit looks
+	// the name up.
+	Host string
+	// App is the application; connections of two never share a circuit.
+	App string
+	// Isolation separates connections of one application in the same way.
+	Isolation string
+	// Level is how tough the route is; the client's if zero.
+	Level route.Level
+	// Country is where the destination is, if that is known.
+	Country string
+}
+
+func (r Request) target() (cell.Target, error) {
+	if r.Addr.Addr().IsValid() {
+		t := cell.Target{Addr: r.Addr.Addr().Unmap().WithZone(""), Port: r.Addr.Port()}
+		return t, t.Validate()
+	}
+	return cell.NewTarget(r.Host, r.Addr.Port())
+}
+
+// A group is connections that may share circuits.
+type group struct {
+	app, isolation string
+	level          route.Level
+}
+
+func (c *Client) group(r Request) group {
+	return group{app: r.App, isolation: r.Isolation, level: max(r.Level, c.config.Level)}
+}
+
+func (c *Client) routeRequest(r Request, t cell.Target) route.Request {
+	return route.Request{
+		Destination: netip.AddrPortFrom(t.Addr, t.Port), Country: r.Country, Level: max(r.Level, c.config.Level),
+	}
+}
+
+// Explain says which route a connection would take and why. It opens nothing.
+func (c *Client) Explain(r Request) (route.Explanation, error) {
+	t, err := r.target()
+	if err != nil {
+		return route.Explanation{}, err
+	}
+	f, _ := c.current()
+	if f == nil {
+		return route.Explanation{}, ErrNoMap
+	}
+	request := c.routeRequest(r, t)
+	request.Exclude = c.failures.now()
+	request.Entries, request.EntryRTT = c.entries.known()
+	e, err := f.Explain(request)
+	if errors.Is(err, route.ErrNoRoute) && len(request.Entries) > 0 {
+		request.Entries = nil
+		return f.Explain(request)
+	}
+	return e, err
+}

@@ -1,0 +1,205 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"safing/netmap"
+	"safing/port17/cell"
+	"safing/port17/circuit/stream"
+)
+
+// patience is how long a connection waits for its first bytes, to send them
+// along with what opens it.
+const patience = 5 * time.Millisecond
+
+// HopInfo names one node of a connection's route.
+type HopInfo struct {
+	ID      netmap.NodeID `json:"id"`
+	Name    string        `json:"name"`
+	Owner   string        `json:"owner"`
+	Country string        `json:"country"`
+}
+
+// A Conn is a connection through the network. It is a net.Conn whose sending
+// side can be closed alone.
+type Conn struct {
+	shared *shared
+	target cell.Target
+	timer  *time.Timer
+	ended  sync.Once
+
+	starting sync.Once
+	started  chan struct{}
+	stream   *stream.Stream // set before started is closed, as is err
+	err      error
+}
+
+// Dial opens a connection. It returns once there is a link to the entry, and
+// does not wait for the exit: a refusal is the error of the first Read. The
+// exit is asked with the first Write, or a few milliseconds later without one.
+func (c *Client) Dial(ctx context.Context, r Request) (*Conn, error) {
+	t, err := r.target()
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.shared(ctx, r, t)
+	if err != nil {
+		return nil, fmt.Errorf("open a route: %w", err)
+	}
+	conn := &Conn{shared: s, target: t, started: make(chan struct{})}
+	conn.timer = time.AfterFunc(patience, func() { conn.start(nil) })
+	return conn, nil
+}
+
+// start opens the stream with early data, once. It says whether it was this
+// call that did.
+func (c *Conn) start(early []byte) (now bool) {
+	c.starting.Do(func() {
+		now = true
+		c.timer.Stop()
+		c.stream, c.err = c.shared.open(c.target, early)
+		close(c.started)
+	})
+	return now
+}
+
+// wait returns when the stream is there.
+func (c *Conn) wait() error {
+	<-c.started
+	return c.err
+}
+
+// Route returns the nodes that the connection passes, entry first.
+func (c *Conn) Route() []HopInfo {
+	hops := make([]HopInfo, len(c.shared.hops))
+	for i, h := range c.shared.hops {
+		hops[i] = hopInfo(h.Node)
+	}
+	return hops
+}
+
+// Read implements net.Conn.
+func (c *Conn) Read(p []byte) (int, error) {
+	if err := c.wait(); err != nil {
+		return 0, err
+	}
+	return c.stream.Read(p)
+}
+
+// Write implements net.Conn.
+func (c *Conn) Write(p []byte) (int, error) {
+	n := min(len(p), stream.MaxEarly)
+	if !c.start(p[:n]) {
+		n = 0
+	}
+	if err := c.wait(); err != nil {
+		return 0, err
+	}
+	k, err := c.stream.Write(p[n:])
+	return n + k, err
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
+	first := make([]byte, 16<<10)
+	n, err := r.Read(first)
+	if n > 0 {
+		if n, err := c.Write(first[:n]); err != nil {
+			return int64(n), err
+		}
+	}
+	if err == io.EOF {
+		return int64(n), nil
+	}
+	if err != nil {
+		return int64(n), err
+	}
+	if err := c.wait(); err != nil {
+		return int64(n), err
+	}
+	rest, err := c.stream.ReadFrom(r)
+	return int64(n) + rest, err
+}
+
+// WriteTo implements io.WriterTo.
+func (c *Conn) WriteTo(w io.Writer) (int64, error) {
+	if err := c.wait(); err != nil {
+		return 0, err
+	}
+	return c.stream.WriteTo(w)
+}
+
+// CloseWrite says to the destination that nothing more comes.
+func (c *Conn) CloseWrite() error {
+	c.start(nil)
+	if err := c.wait(); err != nil {
+		return err
+	}
+	return c.stream.CloseWrite()
+}
+
+// Close closes both directions. What was written still goes out.
+func (c *Conn) Close() error {
+	c.ended.Do(func() {
+		c.starting.Do(func() { // nothing was ever sent
+			c.timer.Stop()
+			c.err = net.ErrClosed
+			close(c.started)
+		})
+		if c.wait() == nil {
+			c.stream.Close()
+		}
+		c.shared.unuse()
+	})
+	return nil
+}
+
+// OnStop sets what is called, once, when the destination reads no more or the
+// connection was reset. It must not block.
+func (c *Conn) OnStop(f func(reset bool)) {
+	if c.wait() != nil {
+		f(true)
+		return
+	}
+	c.stream.OnStop(f)
+}
+
+// LocalAddr implements net.Conn. A connection has no address of its own here.
+func (c *Conn) LocalAddr() net.Addr { return addr("") }
+
+// RemoteAddr implements net.Conn: the destination.
+func (c *Conn) RemoteAddr() net.Addr { return addr(c.target.String()) }
+
+type addr string
+
+func (addr) Network() string  { return "port17" }
+func (a addr) String() string { return string(a) }
+
+// SetDeadline implements net.Conn.
+func (c *Conn) SetDeadline(t time.Time) error {
+	if err := c.wait(); err != nil {
+		return err
+	}
+	return c.stream.SetDeadline(t)
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	if err := c.wait(); err != nil {
+		return err
+	}
+	return c.stream.SetReadDeadline(t)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	if err := c.wait(); err != nil {
+		return err
+	}
+	return c.stream.SetWriteDeadline(t)
+}

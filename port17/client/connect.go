@@ -1,0 +1,61 @@
+package client
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+)
+
+// readConnect reads an HTTP CONNECT request.
+func readConnect(r *bufio.Reader, w net.Conn) (*proxyRequest, error) {
+	answer := func(status int, text string) error {
+		_, err := fmt.Fprintf(w, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n",
+			status, http.StatusText(status), len(text)+1, text)
+		return err
+	}
+	request, err := http.ReadRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	if request.Method != http.MethodConnect {
+		answer(http.StatusMethodNotAllowed, "This is a proxy for SOCKS5 and HTTP CONNECT.")
+		return nil, fmt.Errorf("http: method %s", request.Method)
+	}
+	to, err := parseAuthority(request.Host)
+	if err == nil {
+		_, err = to.target()
+	}
+	if err != nil {
+		answer(http.StatusBadRequest, "CONNECT needs a host and a port.")
+		return nil, err
+	}
+	// As with SOCKS, credentials separate and guard nothing.
+	to.Isolation = request.Header.Get("Proxy-Authorization")
+	return &proxyRequest{
+		Request: to,
+		accept: func() error {
+			_, err := fmt.Fprint(w, "HTTP/1.1 200 Connection established\r\n\r\n")
+			return err
+		},
+		refuse: func(err error) { answer(http.StatusBadGateway, err.Error()) },
+	}, nil
+}
+
+// parseAuthority reads host:port.
+func parseAuthority(text string) (Request, error) {
+	host, portText, err := net.SplitHostPort(text)
+	if err != nil {
+		return Request{}, err
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return Request{}, fmt.Errorf("http: port %q", portText)
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		return Request{Addr: netip.AddrPortFrom(a, uint16(port))}, nil
+	}
+	return Request{Host: host, Addr: netip.AddrPortFrom(netip.Addr{}, uint16(port))}, nil
+}

@@ -1,0 +1,20 @@
+// Package client uses a Port17 network: it follows the map, keeps links to a
+// few entries, and opens connections through circuits.
+//
+//	Dial ──► route.Finder ──► circuit ──► link to the entry
+//	SOCKS5, HTTP CONNECT ──► Dial
+//
+// Dial does not wait for the exit: the first bytes written travel with the
+// handshakes that build the circuit. Connections share a circuit only if they
+// are of one application, one isolation tag and one level; a circuit takes new
+// connections for ten minutes.
+//
+// When a circuit breaks, its connections end with an error. Nothing is sent
+// again or another way; the node at fault is left out for a while, so that the
+// next connection takes another route.
+//
+// A client shows itself to few: it keeps to two entries, which it remembers.
+//
+// All methods may be called from any goroutine, and any number of clients can
+// live in one process.
+package client

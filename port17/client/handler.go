@@ -1,0 +1,55 @@
+package client
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"safing/port17/route"
+)
+
+// Handler serves the client's state as JSON. It is for the user alone: whoever
+// gets it sees which applications are connected where.
+//
+//	GET /v1/status
+//	GET /v1/map
+//	GET /v1/circuits
+//	GET /v1/route?destination=HOST:PORT&app=APP&level=LEVEL
+func (c *Client) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, c.Status()) })
+	mux.HandleFunc("GET /v1/circuits", func(w http.ResponseWriter, _ *http.Request) { answer(w, c.Circuits()) })
+	mux.HandleFunc("GET /v1/map", func(w http.ResponseWriter, _ *http.Request) {
+		m := c.Map()
+		if m == nil {
+			http.Error(w, ErrNoMap.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		answer(w, ViewMap(m))
+	})
+	mux.HandleFunc("GET /v1/route", c.serveRoute)
+	return mux
+}
+
+func (c *Client) serveRoute(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	request, err := parseAuthority(q.Get("destination"))
+	if err == nil {
+		request.Level, err = route.ParseLevel(q.Get("level"))
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	request.App = q.Get("app")
+	e, err := c.Explain(request)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	answer(w, ViewRoute(q.Get("destination"), e))
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(v) //nolint:errcheck // whoever asked has gone
+}

@@ -1,0 +1,131 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	maxProxied     = 4096             // connections of one listener
+	requestTimeout = 30 * time.Second // for the proxy request
+	dialTimeout    = 30 * time.Second
+)
+
+// A proxyRequest is what a proxy's user asks for, and how to answer.
+type proxyRequest struct {
+	Request
+	accept func() error    // tells the user to go on
+	refuse func(err error) // tells the user why not
+}
+
+// ServeSOCKS answers SOCKS5 (RFC 1928) and HTTP CONNECT (RFC 9110, 9.3.6) on
+// one listener until the context ends or the listener fails. Names are looked
+// up by the exit. Connections with different credentials, which may be
+// anything, never share a circuit. When a connection breaks on the way, the
+// user's is reset, so that a cut answer can't be taken for a whole one.
+func (c *Client) ServeSOCKS(ctx context.Context, l net.Listener) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	unregister := context.AfterFunc(ctx, func() { l.Close() })
+	defer unregister()
+	slots := make(chan struct{}, maxProxied)
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			var temporary interface{ Temporary() bool }
+			if errors.As(err, &temporary) && temporary.Temporary() {
+				select { // such as too many open files
+				case <-ctx.Done():
+				case <-time.After(50 * time.Millisecond):
+				}
+				continue
+			}
+			return err
+		}
+		select {
+		case slots <- struct{}{}:
+		default:
+			conn.Close()
+			continue
+		}
+		running.Go(func() {
+			defer func() { <-slots }()
+			defer conn.Close()
+			unregister := context.AfterFunc(ctx, func() { conn.Close() })
+			defer unregister()
+			c.serveProxy(ctx, conn.(*net.TCPConn))
+		})
+	}
+}
+
+// serveProxy answers one connection of a proxy's user.
+func (c *Client) serveProxy(ctx context.Context, conn *net.TCPConn) {
+	conn.SetDeadline(time.Now().Add(requestTimeout))
+	r := bufio.NewReaderSize(conn, 4096)
+	first, err := r.Peek(1)
+	if err != nil {
+		return
+	}
+	read := readConnect
+	if first[0] == socksVersion {
+		read = readSOCKS
+	}
+	request, err := read(r, conn)
+	if err != nil {
+		c.config.Log.Debug("a proxy request was refused", "error", err)
+		return
+	}
+	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	to, err := c.Dial(dialCtx, request.Request)
+	if err != nil {
+		request.refuse(err)
+		c.config.Log.Warn("a connection could not be opened", "error", err)
+		return
+	}
+	defer to.Close()
+	if request.accept() != nil {
+		return
+	}
+	conn.SetDeadline(time.Time{})
+	splice(conn, r, to)
+}
+
+// splice copies both ways until both have ended. What the reader has buffered
+// comes before the rest of the connection.
+func splice(conn *net.TCPConn, buffered *bufio.Reader, to *Conn) {
+	var forward sync.WaitGroup
+	forward.Go(func() {
+		if forwardAll(conn, buffered, to) == nil {
+			to.CloseWrite()
+		}
+	})
+	if _, err := to.WriteTo(conn); err != nil {
+		conn.SetLinger(0) //nolint:errcheck // a connection that is gone needs none
+		conn.Close()
+	} else {
+		conn.CloseWrite()
+	}
+	to.OnStop(func(bool) { conn.CloseRead() })
+	forward.Wait()
+}
+
+func forwardAll(conn *net.TCPConn, buffered *bufio.Reader, to *Conn) error {
+	if n := buffered.Buffered(); n > 0 {
+		if _, err := io.CopyN(to, buffered, int64(n)); err != nil {
+			return err
+		}
+	}
+	_, err := to.ReadFrom(conn)
+	return err
+}

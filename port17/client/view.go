@@ -1,0 +1,128 @@
+package client
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"safing/netmap"
+	"safing/port17/route"
+)
+
+// A Status says how a client fares.
+type Status struct {
+	Network  string    `json:"network"`
+	Sequence uint64    `json:"sequence"` // of the map; 0 without one
+	Until    time.Time `json:"valid_until"`
+	Nodes    int       `json:"nodes"`
+	Circuits int       `json:"circuits"`
+	Level    string    `json:"level"`
+}
+
+// A MapView is a map for people and programs to read.
+type MapView struct {
+	Network    string     `json:"network"`
+	Sequence   uint64     `json:"sequence"`
+	ValidUntil time.Time  `json:"valid_until"`
+	Nodes      []NodeView `json:"nodes"`
+}
+
+// A NodeView is one node of a MapView.
+type NodeView struct {
+	HopInfo
+	Group     string     `json:"group,omitempty"`
+	ASN       uint32     `json:"asn,omitempty"`
+	Addresses []string   `json:"addresses"`
+	Exit      []string   `json:"exit"`
+	Links     []LinkView `json:"links"`
+}
+
+// A LinkView is one of a node's links.
+type LinkView struct {
+	To  netmap.NodeID `json:"to"`
+	RTT time.Duration `json:"rtt"` // nanoseconds
+}
+
+// A CircuitView is a circuit in use.
+type CircuitView struct {
+	App     string        `json:"app,omitempty"`
+	Level   string        `json:"level"`
+	Nodes   []HopInfo     `json:"nodes"`
+	Since   time.Time     `json:"since"`
+	Streams int           `json:"streams"`
+	RTT     time.Duration `json:"rtt"` // of the handshake, nanoseconds; 0 until all have replied
+}
+
+// A RouteView is the route that a connection would take, and why.
+type RouteView struct {
+	Destination string        `json:"destination"`
+	Route       []HopInfo     `json:"route"`
+	Cost        time.Duration `json:"cost"` // estimated round trip to the exit, nanoseconds
+	route.Explanation
+}
+
+// Status returns how the client fares.
+func (c *Client) Status() Status {
+	s := Status{Network: c.config.Network.Name, Circuits: len(c.Circuits()), Level: c.config.Level.String()}
+	if m := c.Map(); m != nil {
+		s.Sequence, s.Until, s.Nodes = m.Sequence, m.ValidUntil, len(m.Nodes)
+	}
+	return s
+}
+
+// ViewMap returns a view of the map.
+func ViewMap(m *netmap.Map) MapView {
+	v := MapView{Network: m.Network, Sequence: m.Sequence, ValidUntil: m.ValidUntil, Nodes: []NodeView{}}
+	for _, n := range m.Nodes {
+		node := NodeView{HopInfo: hopInfo(n), Group: n.Group, ASN: n.ASN, Exit: n.Exit.Rules(), Addresses: []string{}, Links: []LinkView{}}
+		for _, a := range n.Addresses {
+			node.Addresses = append(node.Addresses, a.String())
+		}
+		for _, l := range n.Links {
+			node.Links = append(node.Links, LinkView(l))
+		}
+		v.Nodes = append(v.Nodes, node)
+	}
+	slices.SortFunc(v.Nodes, func(a, b NodeView) int { return cmp.Compare(a.Name, b.Name) })
+	return v
+}
+
+// ViewRoute returns a view of an explanation.
+func ViewRoute(destination string, e route.Explanation) RouteView {
+	v := RouteView{Destination: destination, Cost: e.Chosen.Cost, Explanation: e, Route: []HopInfo{}}
+	for _, n := range e.Chosen.Nodes {
+		v.Route = append(v.Route, hopInfo(n))
+	}
+	return v
+}
+
+func hopInfo(n netmap.Node) HopInfo {
+	return HopInfo{ID: n.ID, Name: n.Name, Owner: n.Owner, Country: n.Country}
+}
+
+// Circuits returns the circuits in use.
+func (c *Client) Circuits() []CircuitView {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	views := []CircuitView{}
+	for g, list := range c.circuits {
+		for _, s := range list {
+			views = append(views, s.view(g))
+		}
+	}
+	slices.SortFunc(views, func(a, b CircuitView) int { return a.Since.Compare(b.Since) })
+	return views
+}
+
+func (s *shared) view(g group) CircuitView {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := CircuitView{App: g.app, Level: g.level.String(), Since: s.since}
+	for _, h := range s.hops {
+		v.Nodes = append(v.Nodes, hopInfo(h.Node))
+	}
+	if s.circuit != nil {
+		v.Streams, v.RTT = s.circuit.Streams(), s.circuit.RTT()
+	}
+	return v
+}
