@@ -104,7 +104,7 @@ function encryption(c: Connection): string | HTMLElement {
 }
 
 function traffic(c: Connection, now: number): Fact[] {
-  const counted = c.verdict === "tunnel"; // others don't pass through the daemon
+  const counted = c.verdict === "tunnel" || c.sent > 0 || c.received > 0;
   const end = c.ended === null ? now : Date.parse(c.ended);
   return [
     ["Sent", counted ? bytes(c.sent) : ""],
