@@ -2,7 +2,6 @@ package portmaster
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"time"
 
@@ -33,7 +32,7 @@ func (d *Daemon) Status(context.Context) api.Status {
 	}
 	for _, l := range s.Lists {
 		if l.Error != "" {
-			s.Problems = append(s.Problems, fmt.Sprintf("the list %s could not be fetched: %s", l.Name, l.Error))
+			s.Problems = append(s.Problems, l.Error)
 		}
 	}
 	if s.Problems == nil {
