@@ -34,6 +34,9 @@
 // (CNAME) of one that it names; a permit or tunnel rule asks for the name that
 // the application used, so that nobody gains a permission with an alias.
 //
+// A name that a rule refuses is not resolved either, even if an earlier rule
+// permits addresses that it may have. The key path is understood as paths.
+//
 // [Parse] reads one file, [LoadDir] a folder, [ParseRule] a single rule. All
 // values are plain data; they may be shared by goroutines as long as nobody
 // changes them. The package does not watch files, and does not know lists or

@@ -3,6 +3,7 @@ package verdict
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -160,6 +161,9 @@ func TestKernelAgreesOnNames(t *testing.T) {
 			}
 			agrees(t, c, f, d, true)
 			before, decided := e.DecideDomain("x", f.Domain, nil)
+			if byName := decided && before.Action == profile.Deny && before.Layer != LayerDefault && !strings.Contains(before.Rule, " *"); byName {
+				continue // it is not resolved, whatever the address would be
+			}
 			if decided && before.Action != profile.Tunnel && before.Action != d.Action && d != e.policy("x").tooMany {
 				t.Fatalf("%+v: %+v was said of the name, %+v of the connection", f, before, d)
 			}

@@ -39,6 +39,8 @@ func testConfig(t testing.TB) Config {
 			parse(t, "curl", `default = "tunnel"
 rules = ["deny 127.0.0.66", "deny .denied.test", "permit .direct.test", "permit 192.0.2.0/24 tcp/443"]`),
 			parse(t, "free", `lists = false`),
+			parse(t, "some", `default = "deny"
+rules = ["permit lan", "permit x.test tcp/443", "tunnel z.test tcp/22", "deny .x.test"]`),
 			parse(t, "home", `rules = ["permit lan", "deny .sub.ads.test", "permit localhost", "permit *"]`),
 		},
 		Rules: []profile.Rule{global}, Default: profile.Permit, Feeds: []*feed.Feed{ads(t)},
@@ -96,11 +98,14 @@ func TestDecideDomain(t *testing.T) {
 		{"curl", "x.direct.test", "", profile.Permit, false}, // may be 127.0.0.66
 		{"curl", "x.direct.test", "x.denied.test", profile.Deny, true},
 		{"curl", "other.test", "", profile.Tunnel, true},
-		{"curl", "ads.test", "", profile.Deny, false}, // 192.0.2.0/24 is permitted
+		{"curl", "ads.test", "", profile.Deny, true}, // though 192.0.2.0/24 is permitted
+		{"some", "x.test", "", profile.Deny, false},  // port 443 of it is permitted
+		{"some", "y.test", "", profile.Deny, false},  // it may be in the local network
+		{"some", "z.test", "", profile.Tunnel, true}, // port 22 of it is tunnelled
 		{"", "ads.test", "", profile.Deny, true},
 		{"", "other.test", "", profile.Permit, true},
 		{"home", "other.test", "", profile.Permit, true},
-		{"home", "sub.ads.test", "", profile.Deny, false},
+		{"home", "sub.ads.test", "", profile.Deny, true},
 		{"free", "ads.test", "", profile.Permit, true},
 	} {
 		d, decided := e.DecideDomain(c.app, c.domain, []string{c.alias})

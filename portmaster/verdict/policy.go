@@ -98,41 +98,48 @@ func listDecision(list *feed.Feed, e feed.Entry, more string) Decision {
 // DecideDomain answers for a DNS question, before addresses are known. cnames
 // are the aliases over which an answer led, if there is one already.
 //
-// Rules about addresses, protocols and ports may decide otherwise later, so
-// this looks at all that is possible then. Deny means that nothing but deny
-// is: the name need not be resolved. Tunnel means that a connection may be
-// tunnelled: the question has to be, as it tells as much. Permit means that
-// nothing else is possible. Where decided is false, the name may be resolved,
-// and the connection is judged when it is opened.
+// Deny means that the name need not be resolved: a rule or a list refuses it
+// by name, or nothing but deny is possible. Otherwise rules about addresses,
+// protocols and ports may decide later, and all that is possible then counts.
+// Tunnel means that a connection may be tunnelled: the question has to be, as
+// it tells as much. Permit means that nothing else is possible. Where decided
+// is false, the name may be resolved, and the connection is judged when it is
+// opened.
 func (e *Engine) DecideDomain(app, domain string, cnames []string) (d Decision, decided bool) {
 	p := e.policy(app)
-	f := profile.Flow{Domain: domain, CNAMEs: cnames}
-	last := Decision{}
-	var possible []Decision // of rules that may match
-	for i := range p.rules {
-		r := &p.rules[i]
-		aboutAddr := r.Kind == profile.Network || r.Kind == profile.InScope
-		if !aboutAddr && !r.MatchesTarget(f) {
-			continue
-		}
-		if !aboutAddr && r.Protocol == 0 {
-			last = r.decision
-			break
-		}
-		possible = append(possible, r.decision)
-	}
-	if last.Action == "" {
-		var listed bool
-		if last, listed = p.listed(&e.reasons, f); !listed {
-			last = p.fallback
-		}
+	last, byName, possible := p.named(&e.reasons, profile.Flow{Domain: domain, CNAMEs: cnames})
+	if byName && last.Action == profile.Deny && !slices.ContainsFunc(possible, func(r *rule) bool {
+		return r.Action != profile.Deny && !aboutAddr(r)
+	}) {
+		return last, true
 	}
 	if last.Action == profile.Tunnel {
 		return last, true
 	}
-	if i := slices.IndexFunc(possible, func(d Decision) bool { return d.Action == profile.Tunnel }); i >= 0 {
-		return possible[i], true
+	if i := slices.IndexFunc(possible, func(r *rule) bool { return r.Action == profile.Tunnel }); i >= 0 {
+		return possible[i].decision, true
 	}
-	other := slices.ContainsFunc(possible, func(d Decision) bool { return d.Action != last.Action })
+	other := slices.ContainsFunc(possible, func(r *rule) bool { return r.Action != last.Action })
 	return last, !other
 }
+
+// named returns the first decision that holds for all connections by a name,
+// whether it is about names, and the rules before it that hold for some.
+func (p *policy) named(r *registry, f profile.Flow) (d Decision, byName bool, possible []*rule) {
+	for i := range p.rules {
+		x := &p.rules[i]
+		if !aboutAddr(x) && !x.MatchesTarget(f) {
+			continue
+		}
+		if !aboutAddr(x) && x.Protocol == 0 {
+			return x.decision, x.Kind != profile.Any, possible
+		}
+		possible = append(possible, x)
+	}
+	if d, ok := p.listed(r, f); ok {
+		return d, true, possible
+	}
+	return p.fallback, false, possible
+}
+
+func aboutAddr(r *rule) bool { return r.Kind == profile.Network || r.Kind == profile.InScope }
