@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"safing/internal/command"
+	"safing/netmap"
+	"safing/port17/authority"
+)
+
+type authorityCommand struct {
+	Init authorityInit `cmd:"" help:"Make the key of a new network's authority, and the network's file."`
+	Run  authorityRun  `cmd:"" help:"Gather descriptors and sign maps."`
+}
+
+// The files in an authority's folder.
+const (
+	keyFile  = "authority.key"
+	nameFile = "network"
+)
+
+type authorityInit struct {
+	State   string `help:"Folder of the authority." default:"/var/lib/port17/authority" type:"path" placeholder:"DIR"`
+	Network string `help:"Name of the network." required:"" placeholder:"NAME"`
+	URL     string `help:"Where nodes and clients will reach the authority." required:"" placeholder:"URL"`
+	Out     string `help:"Where to write the network's file, which nodes and clients need." default:"network.toml" type:"path" placeholder:"FILE"`
+}
+
+// Run makes the key. It never replaces one: every node and client would have to
+// get another network file.
+func (c *authorityInit) Run(io command.IO) error {
+	path := filepath.Join(c.State, keyFile)
+	if _, err := os.Stat(path); err == nil {
+		return fmt.Errorf("%s already holds the key of an authority: name another folder with --state", c.State)
+	}
+	signer, verifier, err := authority.GenerateKey(c.Network)
+	if err != nil {
+		return err
+	}
+	network := &netmap.Network{Name: c.Network, Threshold: 1, Authorities: []netmap.Authority{{URL: c.URL, Key: verifier}}}
+	if err := network.Save(c.Out); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.State, 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(c.State, nameFile), []byte(c.Network), 0o600); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, []byte(signer), 0o600); err != nil {
+		return err
+	}
+	fmt.Fprintf(io.Out, "The network's file is %s: give it to nodes and clients.\nThe authority's key is %s: keep it secret, and a copy of it safe.\n", c.Out, path)
+	return nil
+}
+
+type authorityRun struct {
+	State    string        `help:"Folder of the authority." default:"/var/lib/port17/authority" type:"path" placeholder:"DIR"`
+	Listen   string        `help:"Address and port on which nodes and clients are answered." default:"127.0.0.1:8120" placeholder:"ADDR"`
+	Period   time.Duration `help:"How often nodes publish; one that is silent for three times as long is dropped." default:"10m"`
+	Validity time.Duration `help:"How long a map is valid." default:"3h"`
+	Verbose  bool          `help:"Log what a developer wants to see." short:"v"`
+}
+
+// Run serves until ctx ends.
+func (c *authorityRun) Run(ctx context.Context, io command.IO) error {
+	key, err := os.ReadFile(filepath.Join(c.State, keyFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s holds no key of an authority: make one with port17 authority init", c.State)
+	}
+	if err != nil {
+		return err
+	}
+	name, err := os.ReadFile(filepath.Join(c.State, nameFile))
+	if err != nil {
+		return err
+	}
+	log := logTo(io, c.Verbose)
+	l, err := command.Listen(c.Listen, "--listen")
+	if err != nil {
+		return err
+	}
+	a, err := authority.New(ctx, authority.Config{
+		Network: string(name), Key: string(key), State: c.State, Period: c.Period, Validity: c.Validity, Log: log,
+	})
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	fmt.Fprintf(io.Out, "ready http=%s\n", l.Addr())
+	return errors.Join(serveHTTP(ctx, l, a.Handler(), log), a.Close())
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"safing/internal/command"
+	"safing/netmap"
+	"safing/port17/client"
+	"safing/port17/route"
+)
+
+// defaultSocket is where the commands that ask a client look for one.
+const defaultSocket = "/run/port17/client.sock"
+
+type clientCommand struct {
+	Network string        `help:"The network's file." required:"" type:"existingfile" placeholder:"FILE"`
+	State   string        `help:"Folder of the client: the map and its entries." default:"/var/lib/port17/client" type:"path" placeholder:"DIR"`
+	Socks   string        `help:"Address and port of the proxy, for SOCKS5 and HTTP CONNECT." default:"127.0.0.1:1080" placeholder:"ADDR"`
+	Level   route.Level   `help:"How tough routes are: normal (3 nodes), high (4) or extreme (5)." default:"normal"`
+	Wait    time.Duration `help:"How long to wait for the network." default:"1m"`
+	Verbose bool          `help:"Log what a developer wants to see." short:"v"`
+}
+
+// Run runs the client until ctx ends.
+func (c *clientCommand) Run(ctx context.Context, io command.IO) error {
+	network, err := netmap.LoadNetwork(c.Network)
+	if err != nil {
+		return err
+	}
+	log := logTo(io, c.Verbose)
+	l, err := command.Listen(c.Socks, "--socks")
+	if err != nil {
+		return err
+	}
+	api, socket, err := listenAPI(c.State)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	client, err := client.New(ctx, client.Config{Network: network, State: c.State, Level: c.Level, Log: log})
+	if err != nil {
+		return errors.Join(err, l.Close(), api.Close())
+	}
+	wait, cancel := context.WithTimeoutCause(ctx, c.Wait, fmt.Errorf("not within %s", c.Wait))
+	err = client.Ready(wait)
+	cancel()
+	if err != nil {
+		return errors.Join(err, l.Close(), api.Close(), client.Close())
+	}
+	unlink := offerSocket(socket)
+	defer unlink()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	served := make(chan error, 1)
+	go func() {
+		served <- serveHTTP(ctx, api, client.Handler(), log)
+		stop()
+	}()
+	fmt.Fprintf(io.Out, "ready socks=%s api=%s\n", l.Addr(), socket)
+	err = client.ServeSOCKS(ctx, l)
+	stop()
+	return errors.Join(err, <-served, client.Close())
+}
+
+// listenAPI listens on a socket in the client's folder that only its owner can
+// use. One that a killed client has left behind is replaced.
+func listenAPI(state string) (net.Listener, string, error) {
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return nil, "", fmt.Errorf("make the client's folder: %w; name another with --state", err)
+	}
+	path := filepath.Join(state, "client.sock")
+	if alive(path) {
+		return nil, "", fmt.Errorf("another client already uses %s: stop it, or name another folder with --state", state)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, "", err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, "", fmt.Errorf("listen for questions: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, "", errors.Join(err, l.Close())
+	}
+	return l, path, nil
+}
+
+func alive(socket string) bool {
+	c, err := net.DialTimeout("unix", socket, time.Second)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}
+
+// offerSocket makes the default path lead to the socket, unless it leads to
+// another client's or may not be written. What it returns undoes that.
+func offerSocket(socket string) (undo func()) {
+	if alive(defaultSocket) || os.MkdirAll(filepath.Dir(defaultSocket), 0o755) != nil {
+		return func() {}
+	}
+	os.Remove(defaultSocket)
+	if os.Symlink(socket, defaultSocket) != nil {
+		return func() {}
+	}
+	return func() {
+		if to, err := os.Readlink(defaultSocket); err == nil && to == socket {
+			os.Remove(defaultSocket)
+		}
+	}
+}
