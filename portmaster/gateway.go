@@ -102,7 +102,9 @@ func (g *gateway) carry(ctx context.Context, id uint64, c *net.TCPConn, entry hi
 	}
 	dialCtx, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
-	t, err := g.tunnel.Dial(dialCtx, TunnelRequest{Destination: to.Destination, Domain: entry.Destination.Domain, App: app})
+	t, err := g.tunnel.Dial(dialCtx, TunnelRequest{
+		Destination: to.Destination, Domain: entry.Destination.Domain, Country: entry.Destination.Country, App: app,
+	})
 	if err != nil {
 		return side(errTunnel, err)
 	}

@@ -21,6 +21,7 @@ type Tunnel interface {
 type TunnelRequest struct {
 	Destination netip.AddrPort // what the application asked for
 	Domain      string         // the name whose DNS answer held the address, or empty
+	Country     string         // where the destination is, if that is known
 	App         string         // the profile's ID, or the executable's path when it has none
 }
 

@@ -35,11 +35,10 @@ func dial() {
 	}
 }
 
-// A guarded is a daemon that guards a control group of the test's own, in a
-// network namespace of the test's own.
+// A guarded is a daemon that guards a control group of the test's own.
 type guarded struct {
 	t      *testing.T
-	ns     *netns.Namespace
+	in     func(func() error) error // does something in the test's network
 	cgroup string
 	state  string
 	self   string // this program, which is both the daemon and what it guards
@@ -52,28 +51,35 @@ func newGuarded(t *testing.T) *guarded {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: control groups and programs in the kernel")
 	}
-	if err := netns.Available(); err != nil {
-		t.Skip(err)
-	}
 	mount, err := kernel.CgroupMount()
 	if err != nil {
 		t.Skip(err)
 	}
-	g := &guarded{t: t, state: t.TempDir(), cgroup: filepath.Join(mount, fmt.Sprintf("portmaster-test-%d", os.Getpid()))}
+	g := &guarded{t: t, in: func(do func() error) error { return do() }, state: t.TempDir(), cgroup: filepath.Join(mount, fmt.Sprintf("portmaster-test-%d", os.Getpid()))}
 	if err := os.Mkdir(g.cgroup, 0o755); err != nil {
 		t.Skipf("needs a control group: %v", err)
 	}
 	t.Cleanup(func() { os.Remove(g.cgroup) })
-	if g.ns, err = netns.New(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { g.ns.Close() })
 	if g.self, err = os.Executable(); err != nil {
 		t.Fatal(err)
 	}
 	g.write("portmaster.toml", "default = \"deny\"\n[resolver]\nupstreams = [\"udp://127.0.0.1:9\"]\n")
 	g.write("profiles/dial.toml", fmt.Sprintf("paths = [%q]\ndefault = \"permit\"\nrules = [\n  \"deny 127.0.0.66\",\n  \"tunnel 127.0.0.77\",\n]\n", g.self))
 	return g
+}
+
+// apart gives the test a network namespace of its own.
+func (g *guarded) apart() {
+	g.t.Helper()
+	if err := netns.Available(); err != nil {
+		g.t.Skip(err)
+	}
+	ns, err := netns.New()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(ns.Close)
+	g.in = ns.Do
 }
 
 func (g *guarded) write(name, text string) {
@@ -97,7 +103,7 @@ func (g *guarded) start() {
 	g.daemon.WaitDelay = 10 * time.Second
 	out, err := g.daemon.StdoutPipe()
 	if err == nil {
-		err = g.ns.Do(g.daemon.Start)
+		err = g.in(g.daemon.Start)
 	}
 	if err != nil {
 		g.t.Fatal(err)
@@ -139,7 +145,7 @@ func (g *guarded) run(name string, inside bool, args ...string) (stdout, stderr 
 		defer dir.Close()
 		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
 	}
-	err = g.ns.Do(cmd.Run)
+	err = g.in(cmd.Run)
 	return out.String(), errs.String(), err
 }
 
@@ -184,8 +190,15 @@ func (g *guarded) entry(to string, done func(history.Connection) bool) history.C
 // serve answers each connection with a line.
 func (g *guarded) serve(address string) string {
 	g.t.Helper()
+	return g.serveEach(address, func(c net.Conn) {
+		io.WriteString(c, "hello\n") //nolint:errcheck // the dialler sees what arrives
+	})
+}
+
+func (g *guarded) serveEach(address string, do func(net.Conn)) string {
+	g.t.Helper()
 	var l net.Listener
-	err := g.ns.Do(func() (err error) { l, err = net.Listen("tcp", address); return err })
+	err := g.in(func() (err error) { l, err = net.Listen("tcp", address); return err })
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -195,8 +208,10 @@ func (g *guarded) serve(address string) string {
 			if err != nil {
 				return
 			}
-			io.WriteString(c, "hello\n") //nolint:errcheck // the dialler sees what arrives
-			c.Close()
+			go func() {
+				defer c.Close()
+				do(c)
+			}()
 		}
 	}()
 	g.t.Cleanup(func() { l.Close() })
@@ -207,6 +222,7 @@ func ended(c history.Connection) bool { return c.Ended != nil }
 
 func TestGuard(t *testing.T) {
 	g := newGuarded(t)
+	g.apart()
 	open, closed, tunnelled := g.serve("127.0.0.1:0"), g.serve("127.0.0.66:0"), g.serve("127.0.0.77:0")
 	g.start()
 

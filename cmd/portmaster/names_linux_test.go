@@ -16,7 +16,7 @@ import (
 func (g *guarded) upstream() string {
 	g.t.Helper()
 	var c net.PacketConn
-	err := g.ns.Do(func() (err error) { c, err = net.ListenPacket("udp", "127.0.0.1:0"); return err })
+	err := g.in(func() (err error) { c, err = net.ListenPacket("udp", "127.0.0.1:0"); return err })
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -58,6 +58,7 @@ func answer(question []byte) ([]byte, error) {
 
 func TestGuardedNames(t *testing.T) {
 	g := newGuarded(t)
+	g.apart()
 	_, port, err := net.SplitHostPort(g.serve("127.0.0.1:0"))
 	if err != nil {
 		t.Fatal(err)

@@ -35,10 +35,10 @@ func openTunnel(ctx context.Context, s portmaster.TunnelSettings, state string, 
 // A tunnel carries Portmaster's connections over Port17.
 type tunnel struct{ client *client.Client }
 
-// Dial opens a stream to the destination. The exit gets the name where one is
-// known: it may see another address for it than this machine.
+// Dial opens a stream to the address that was judged: an exit that looked the
+// name up again might connect to another.
 func (t tunnel) Dial(ctx context.Context, r portmaster.TunnelRequest) (portmaster.TunnelConn, error) {
-	c, err := t.client.Dial(ctx, client.Request{Host: r.Domain, Addr: r.Destination, App: r.App})
+	c, err := t.client.Dial(ctx, client.Request{Host: r.Domain, Addr: r.Destination, App: r.App, Country: r.Country})
 	if err != nil {
 		return nil, err
 	}
@@ -46,10 +46,7 @@ func (t tunnel) Dial(ctx context.Context, r portmaster.TunnelRequest) (portmaste
 }
 
 // Close ends the client.
-func (t tunnel) Close() error {
-	t.client.Close()
-	return nil
-}
+func (t tunnel) Close() error { return t.client.Close() }
 
 type tunnelConn struct{ *client.Conn }
 
