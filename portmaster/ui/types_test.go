@@ -20,8 +20,13 @@ func TestTypesFollowGo(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("// Made from the Go types by types_test.go; do not edit.\n")
 	for _, v := range []any{
-		history.App{}, history.Process{}, history.Destination{}, history.Hop{},
-		history.Connection{}, history.Counter{}, history.Delta{},
+		history.App{},
+		history.Process{},
+		history.Destination{},
+		history.Hop{},
+		history.Connection{},
+		history.Counter{},
+		history.Delta{},
 	} {
 		declare(&b, reflect.TypeOf(v))
 	}
