@@ -200,6 +200,9 @@ func (c *Client) Explain(r Request) (route.Explanation, error) {
 	request := c.routeRequest(r, t)
 	request.Exclude = c.failures.now()
 	request.Entries, request.EntryRTT = c.entries.known()
+	if !c.entries.full(wantEntries) {
+		request.Entries = nil
+	}
 	e, err := f.Explain(request)
 	if errors.Is(err, route.ErrNoRoute) && len(request.Entries) > 0 {
 		request.Entries = nil
