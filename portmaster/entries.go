@@ -50,8 +50,12 @@ func (d *describer) describe(a attempt) history.Connection {
 		Destination: history.Destination{Address: addr, Port: a.destination.Port(), Country: d.geo.Country(addr)},
 		Verdict:     actionName(a.action),
 	}
-	c.Destination.Domain, _ = d.names.domain(a.app, addr, a.rule)
+	asked, owner := d.names.domain(a.app, addr, a.rule)
+	c.Destination.Domain = asked.domain
 	c.Reason, c.Rule = d.why(a)
+	if owner != "" {
+		c.Reason += ", which holds for " + owner + " at the same address"
+	}
 	return c
 }
 

@@ -186,22 +186,26 @@ func (n *names) forgetApp(app kernel.AppID) {
 	}
 }
 
-// domain is the name by which the application knows the address: the one that
-// brought the rule if it is known, else the one last asked for.
-func (n *names) domain(app kernel.AppID, addr netip.Addr, rule uint32) (domain string, cnames []string) {
+// domain is the name that the application asked for last of those with the
+// address. Where the kernel's rule comes from another of them, which the
+// stricter verdict of both is owed to, that is the owner.
+func (n *names) domain(app kernel.AppID, addr netip.Addr, rule uint32) (last question, owner string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	a := n.known[nameKey{app, addr.Unmap()}]
 	if a == nil {
-		return "", nil
+		return question{}, ""
 	}
+	last = a.names[len(a.names)-1].question
 	for _, o := range slices.Backward(a.names) {
 		if slices.ContainsFunc(o.cases, func(c kernel.Case) bool { return c.Rule == rule }) {
-			return o.domain, o.cnames
+			if o.domain != last.domain {
+				owner = o.domain
+			}
+			break
 		}
 	}
-	last := a.names[len(a.names)-1]
-	return last.domain, last.cnames
+	return last, owner
 }
 
 // address is one that the application got for the name.

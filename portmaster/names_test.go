@@ -68,14 +68,14 @@ func TestTwoNamesAtOneAddress(t *testing.T) {
 	if got := f.set[key]; !slices.Equal(got, all(kernel.Tunnel, 2)) {
 		t.Errorf("a permitted name undid the tunnel of another: %v", got)
 	}
-	if d, _ := n.domain(1, shared, 2); d != "secret.example" {
-		t.Errorf("the rule's name is %q", d)
+	if q, owner := n.domain(1, shared, 2); q.domain != "open.example" || owner != "secret.example" {
+		t.Errorf("the last name is %q, the rule is %q's", q.domain, owner)
 	}
-	if d, _ := n.domain(1, shared, 0); d != "open.example" {
-		t.Errorf("without a rule the name is %q, want the last", d)
+	if q, owner := n.domain(1, shared, 1); q.domain != "open.example" || owner != "" {
+		t.Errorf("with a rule of its own the last name is %q, the rule is %q's", q.domain, owner)
 	}
-	if d, _ := n.domain(2, shared, 2); d != "" {
-		t.Errorf("another application knows the address as %q", d)
+	if q, _ := n.domain(2, shared, 2); q.domain != "" {
+		t.Errorf("another application knows the address as %q", q.domain)
 	}
 	if a, _, ok := n.address(1, "secret.example"); !ok || a != shared {
 		t.Errorf("the name's address is %v", a)

@@ -52,7 +52,8 @@ func (d *Daemon) Why(_ context.Context, name, destination string) (api.Why, erro
 		return api.Why{}, err
 	}
 	if f.Domain == "" {
-		f.Domain, f.CNAMEs = d.names.domain(number, f.Addr, 0)
+		asked, _ := d.names.domain(number, f.Addr, 0)
+		f.Domain, f.CNAMEs = asked.domain, asked.cnames
 	} else if addr, cnames, ok := d.names.address(number, f.Domain); ok {
 		f.Addr, f.CNAMEs = addr, cnames
 	}
