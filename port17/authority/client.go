@@ -33,6 +33,7 @@ type Client struct {
 
 	mu     sync.Mutex
 	newest *netmap.Map
+	err    error // of the last attempt to fetch one
 }
 
 // NewClient returns a client of the network. The newest map is kept in the file
@@ -70,6 +71,13 @@ func (c *Client) Map() *netmap.Map {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.newest
+}
+
+// Err returns why the last attempt to fetch a map has failed; nil if it has not.
+func (c *Client) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
 }
 
 // Fetch asks the authorities for the newest map. When none has a newer one, it
@@ -166,6 +174,9 @@ func (c *Client) Watch(ctx context.Context, f func(*netmap.Map)) error {
 	backoff := leastBackoff
 	for ctx.Err() == nil {
 		m, err := c.fetch(ctx, pollFor)
+		c.mu.Lock()
+		c.err = err
+		c.mu.Unlock()
 		if err == nil {
 			backoff = leastBackoff
 			if m != last {
