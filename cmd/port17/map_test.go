@@ -44,7 +44,7 @@ func TestWrongSignature(t *testing.T) {
 		code := command.Run(t.Context(), "port17", description, &grammar{}, args, command.IO{Out: &out, Err: &errs})
 		lines := strings.Split(strings.TrimSpace(errs.String()), "\n")
 		last := lines[len(lines)-1]
-		if code != 1 || !strings.Contains(last, "not signed by enough of the network's authorities: check that the network file is the right one") {
+		if code != 1 || !strings.Contains(lines[len(lines)-1], "not signed by enough of the network's authorities: check that the network file is the right one") {
 			t.Errorf("%s: exit code %d, %q", args[0], code, last)
 		}
 		if out.Len() != 0 {

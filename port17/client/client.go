@@ -126,9 +126,6 @@ func (c *Client) Ready(ctx context.Context) error {
 	last := ErrNoMap
 	for {
 		f, news := c.current()
-		if err := c.authority.Err(); f == nil && err != nil {
-			last = err
-		}
 		if f != nil {
 			hops, err := c.plan(ctx, f, route.Request{Destination: netip.AddrPortFrom(netip.Addr{}, 443), Level: c.config.Level}, group{})
 			if err == nil {
@@ -141,6 +138,9 @@ func (c *Client) Ready(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			if err := c.authority.Err(); f == nil && err != nil {
+				last = err
+			}
 			return fmt.Errorf("wait for the network: %w (%w)", last, context.Cause(ctx))
 		case <-news:
 		case <-time.After(time.Second):
