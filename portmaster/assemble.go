@@ -2,14 +2,11 @@ package portmaster
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 
 	"safing/portmaster/kernel"
 	"safing/portmaster/process"
@@ -67,7 +64,7 @@ func (d *Daemon) openGuard(ctx context.Context) error {
 		Cgroup: d.config.Cgroup, Log: d.log,
 		Gateway4: addrPort(gate4), Gateway6: addrPort(gate6),
 		Resolver4: d.dns.v4, Resolver6: d.dns.v6,
-		PinDir: d.pinDir(),
+		PinDir: pinsOf(d.config.PinDir, d.state.path),
 	})
 	if err != nil {
 		return err
@@ -75,7 +72,7 @@ func (d *Daemon) openGuard(ctx context.Context) error {
 	d.finally("guarding", func() error {
 		defer d.recording.Wait() // ends with the guard
 		err := d.guard.Close()
-		if dir := d.pinDir(); dir != "" {
+		if dir := pinsOf(d.config.PinDir, d.state.path); dir != "" {
 			os.Remove(dir) //nolint:errcheck // it stays when another guard's pins are in it
 		}
 		return err
@@ -88,16 +85,6 @@ func (d *Daemon) openGuard(ctx context.Context) error {
 	d.work.Go(func() { d.gateway.serve(d.ctx, gate6) })
 	d.work.Go(func() { d.dns.Serve(d.ctx) })
 	return nil
-}
-
-// pinDir is a folder for this daemon's state alone: the programs of an earlier
-// one that crashed are removed from it.
-func (d *Daemon) pinDir() string {
-	if d.config.PinDir == "" {
-		return ""
-	}
-	sum := sha256.Sum256([]byte(d.state.path))
-	return filepath.Join(d.config.PinDir, hex.EncodeToString(sum[:8]))
 }
 
 // openTunnel opens the network that the settings name, if they name one.

@@ -39,7 +39,7 @@ func openState(path string) (*stateDir, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		lock.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("a Portmaster already uses %s: stop that one first, or choose another folder with --state", path)
+			return nil, fmt.Errorf("a Portmaster already uses %s: stop that one with `portmaster stop --state %s`, or choose another folder with --state", path, path)
 		}
 		return nil, fmt.Errorf("lock the state folder %s: %w", path, err)
 	}

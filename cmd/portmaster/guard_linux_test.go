@@ -252,7 +252,12 @@ func TestGuard(t *testing.T) {
 	}
 	t.Run("reload", func(t *testing.T) { testGuardReload(t, g, closed) })
 	t.Run("crash", func(t *testing.T) { testGuardCrash(t, g, open) })
-	g.stop(syscall.SIGTERM)
+	if out, err := g.ask("stop"); err != nil || out != "stopped\n" {
+		t.Errorf("stop: %q, %v", out, err)
+	}
+	if err := g.daemon.Wait(); err != nil {
+		t.Errorf("the daemon ended with %v\n%s", err, &g.log)
+	}
 	if out, _, err := g.dial(closed); err != nil || out != "hello\n" {
 		t.Errorf("after a clean stop the network is not open again: %q, %v", out, err)
 	}
@@ -293,4 +298,19 @@ func testGuardCrash(t *testing.T, g *guarded, open string) {
 	if out, errs, _ := g.dial(open); out != "hello\n" {
 		t.Errorf("after the restart: %q, %q", out, errs)
 	}
+	g.write("profiles/dial.toml", fmt.Sprintf("paths = [%q]\ndefault = \"tunnel\"\n", g.self))
+	if _, err := g.ask("reload"); err != nil {
+		t.Fatal(err)
+	}
+	g.stop(syscall.SIGKILL)
+	if out, _, err := g.dial(open); err == nil || out != "" {
+		t.Errorf("after another crash something came through: %q, %v", out, err)
+	}
+	if out, err := g.ask("stop"); err != nil || !strings.Contains(out, "is open again") {
+		t.Errorf("stop after a crash: %q, %v", out, err)
+	}
+	if out, errs, _ := g.dial(open); out != "hello\n" {
+		t.Errorf("after stop: %q, %q", out, errs)
+	}
+	g.start()
 }

@@ -11,6 +11,7 @@ const description = "Shows which application talks to whom, and decides whether 
 // grammar is the command line.
 type grammar struct {
 	Run         runCommand         `cmd:"" help:"Guard this machine, or one control group, until stopped."`
+	Stop        stopCommand        `cmd:"" help:"Stop the daemon, and open the network to what it guarded."`
 	Status      statusCommand      `cmd:"" help:"Say what runs and what needs attention."`
 	Connections connectionsCommand `cmd:"" help:"List connections with their verdicts and reasons."`
 	Why         whyCommand         `cmd:"" help:"Explain what happens to a connection, layer by layer."`

@@ -21,7 +21,7 @@ type runCommand struct {
 func (c *runCommand) Help() string {
 	return "Settings are read from portmaster.toml in the state folder, and applications' rules from profiles/*.toml. " +
 		"Both may be changed while it runs. When it is stopped, everything goes out again; " +
-		"when it is killed, what it guards stays cut off until it is started again with the same state folder."
+		"when it is killed, what it guards stays cut off until `portmaster run` or `portmaster stop` with the same state folder."
 }
 
 // Run guards until ctx ends.
