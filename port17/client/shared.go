@@ -33,6 +33,9 @@ type shared struct {
 	link   *link.Link
 	hops   []circuit.Hop
 	since  time.Time
+	// guarded keeps destination and data out of the first flight, which only
+	// the nodes' prekeys protect.
+	guarded bool
 
 	mu      sync.Mutex
 	circuit *circuit.Circuit
@@ -109,7 +112,9 @@ func (c *Client) shared(ctx context.Context, r Request, t cell.Target) (*shared,
 			continue
 		}
 		c.entries.choose(hops[0].Node.ID)
-		if s, err := c.enter(g, t, &shared{client: c, link: l, hops: hops, since: time.Now(), idle: time.Now()}); s != nil || err != nil {
+		if s, err := c.enter(g, t, &shared{
+			client: c, link: l, hops: hops, since: time.Now(), guarded: g.level >= route.High, idle: time.Now(),
+		}); s != nil || err != nil {
 			return s, err
 		}
 	}
@@ -193,13 +198,20 @@ func (s *shared) open(t cell.Target, early []byte) (*stream.Stream, error) {
 	if s.circuit != nil {
 		return s.circuit.Open(t, early)
 	}
-	c, first, err := circuit.Dial(s.link, s.hops, &t, early, s.blame)
+	target := &t
+	if s.guarded {
+		target = nil
+	}
+	c, first, err := circuit.Dial(s.link, s.hops, target, early, s.blame)
 	if err != nil {
 		s.err = err
 		return nil, err
 	}
 	s.circuit = c
 	s.client.running.Go(func() { s.watch(c) })
+	if s.guarded {
+		return c.Open(t, early)
+	}
 	return first, nil
 }
 

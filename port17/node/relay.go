@@ -50,8 +50,9 @@ func (r *relay) Receive(cells []byte) {
 	if !r.ready.Load() {
 		// The last reply may have overtaken this node's own work.
 		r.mu.Lock()
-		r.mu.Unlock() //nolint:staticcheck // waited, not guarded
-		if !r.ready.Load() {
+		ready := r.ready.Load()
+		r.mu.Unlock()
+		if !ready {
 			r.end(cell.Protocol, 0)
 			return
 		}

@@ -34,11 +34,10 @@ type Config struct {
 }
 
 type site struct {
-	store  Store
-	log    *slog.Logger
-	pages  *template.Template
-	styles string // address of the site's own style sheet
-	feeds  feeds
+	store Store
+	log   *slog.Logger
+	pages *template.Template
+	feeds feeds
 }
 
 // New returns the site.
