@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"safing/netmap"
@@ -80,6 +81,7 @@ type Node struct {
 	listeners []net.Listener
 	exit      *exit
 
+	closing    atomic.Bool
 	handshakes chan func()
 	stop       context.CancelFunc
 	running    sync.WaitGroup
@@ -195,6 +197,7 @@ func (n *Node) Descriptor() *netmap.Descriptor {
 // Close ends all links and waits until everything has stopped. Circuits through
 // the node end with an error at their origins.
 func (n *Node) Close() error {
+	n.closing.Store(true)
 	n.stop()
 	n.closeListeners()
 	n.mu.Lock()

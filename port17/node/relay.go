@@ -286,6 +286,10 @@ func (w *backward) Receive(cells []byte) {
 // Closed implements link.Receiver.
 func (w *backward) Closed(reason cell.Reason, distance uint8) {
 	r := w.relay
-	r.back.Close(reason, min(distance, 254)+1)
+	if r.node.closing.Load() { // the link broke at this end
+		r.back.Close(cell.ShuttingDown, 0)
+	} else {
+		r.back.Close(reason, min(distance, 254)+1)
+	}
 	r.shut(func(*link.Leg) {})
 }

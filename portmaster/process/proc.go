@@ -24,11 +24,13 @@ const tick = time.Second / 100
 func (d *Describer) read(p kernel.Process) Info {
 	i := Info{Path: p.Path, Args: p.Args, Parent: Parent{PID: p.PPID}}
 	if !d.running(p) {
+		i.Cgroup = cgroupPath(p.CgroupID)
 		return i
 	}
 	now := d.look(p.PID)
 	now.Parent.Path = d.link(p.PPID, "exe")
 	if !d.running(p) {
+		i.Cgroup = cgroupPath(p.CgroupID)
 		return i
 	}
 	// The kernel's path is cut where it is too deep, its arguments after a

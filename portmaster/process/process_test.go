@@ -66,22 +66,46 @@ func TestDescribe(t *testing.T) {
 		report kernel.Process
 		want   Info
 	}{
-		{"nothing noted", kernel.Process{PID: 8, PPID: 7, Started: started},
-			Info{"/usr/bin/curl", []string{"curl", "example.org"}, group, "/home", parent}},
-		{"noted, and still there", kernel.Process{PID: 8, PPID: 7, Started: started, Path: "/usr/bin/curl", Args: []string{"curl", "noted"}},
-			Info{"/usr/bin/curl", []string{"curl", "noted"}, group, "/home", parent}},
-		{"ended", kernel.Process{PID: 12, PPID: 7, Started: started, Path: "/usr/bin/curl", Args: []string{"curl"}},
-			Info{"/usr/bin/curl", []string{"curl"}, "", "", Parent{PID: 7}}},
-		{"identifier used again", kernel.Process{PID: 8, PPID: 7, Started: time.Minute, Path: "/usr/bin/wget"},
-			Info{"/usr/bin/wget", nil, "", "", Parent{PID: 7}}},
-		{"other program since", kernel.Process{PID: 9, PPID: 7, Started: started, Path: "/usr/bin/curl", Args: []string{"curl"}},
-			Info{"/usr/bin/curl", []string{"curl"}, group, "/home", parent}},
-		{"arguments cut", kernel.Process{PID: 10, Started: started, Path: "/usr/bin/curl", Args: []string{"curl", long[:1019]}},
-			Info{"/usr/bin/curl", []string{"curl", long, "end"}, group, "/home", Parent{}}},
-		{"path cut", kernel.Process{PID: 8, Started: started, Path: "…/bin/curl", Args: []string{"curl"}},
-			Info{"/usr/bin/curl", []string{"curl"}, group, "/home", Parent{}}},
-		{"file deleted", kernel.Process{PID: 11, Started: started, Path: "/usr/bin/gone"},
-			Info{"/usr/bin/gone", []string{"gone"}, group, "/home", Parent{}}},
+		{
+			"nothing noted",
+			kernel.Process{PID: 8, PPID: 7, Started: started},
+			Info{"/usr/bin/curl", []string{"curl", "example.org"}, group, "/home", parent},
+		},
+		{
+			"noted, and still there",
+			kernel.Process{PID: 8, PPID: 7, Started: started, Path: "/usr/bin/curl", Args: []string{"curl", "noted"}},
+			Info{"/usr/bin/curl", []string{"curl", "noted"}, group, "/home", parent},
+		},
+		{
+			"ended",
+			kernel.Process{PID: 12, PPID: 7, Started: started, Path: "/usr/bin/curl", Args: []string{"curl"}},
+			Info{"/usr/bin/curl", []string{"curl"}, "", "", Parent{PID: 7}},
+		},
+		{
+			"identifier used again",
+			kernel.Process{PID: 8, PPID: 7, Started: time.Minute, Path: "/usr/bin/wget"},
+			Info{"/usr/bin/wget", nil, "", "", Parent{PID: 7}},
+		},
+		{
+			"other program since",
+			kernel.Process{PID: 9, PPID: 7, Started: started, Path: "/usr/bin/curl", Args: []string{"curl"}},
+			Info{"/usr/bin/curl", []string{"curl"}, group, "/home", parent},
+		},
+		{
+			"arguments cut",
+			kernel.Process{PID: 10, Started: started, Path: "/usr/bin/curl", Args: []string{"curl", long[:1019]}},
+			Info{"/usr/bin/curl", []string{"curl", long, "end"}, group, "/home", Parent{}},
+		},
+		{
+			"path cut",
+			kernel.Process{PID: 8, Started: started, Path: "…/bin/curl", Args: []string{"curl"}},
+			Info{"/usr/bin/curl", []string{"curl"}, group, "/home", Parent{}},
+		},
+		{
+			"file deleted",
+			kernel.Process{PID: 11, Started: started, Path: "/usr/bin/gone"},
+			Info{"/usr/bin/gone", []string{"gone"}, group, "/home", Parent{}},
+		},
 		{"the kernel itself", kernel.Process{}, Info{}},
 	}
 	d := newDescriber(fs.dir, 100)
