@@ -280,6 +280,15 @@ func testGuardReload(t *testing.T, g *guarded, closed string) {
 	if out, errs, _ := g.dial(closed); out != "hello\n" {
 		t.Errorf("the new profile does not hold: %q, %q", out, errs)
 	}
+	g.write("profiles/dial.toml", profile+"rules = [\"deny 127.0.0.66\"]\n")
+	for deadline := time.Now().Add(15 * time.Second); ; <-time.After(50 * time.Millisecond) {
+		if _, _, err := g.dial(closed); err != nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("a changed file is not read by itself\n%s", &g.log)
+		}
+	}
 }
 
 // testGuardCrash kills the daemon: what it guards gets no new permission, and

@@ -57,6 +57,12 @@ func TestTunnel(t *testing.T) {
 		t.Errorf("the server saw %s, which is no exit", from)
 	}
 
+	testBrokenTunnel(t, g, network, endless, clients)
+	g.stop(syscall.SIGTERM)
+}
+
+// testBrokenTunnel ends all nodes during a download.
+func testBrokenTunnel(t *testing.T, g *guarded, network *testnet.Network, endless string, clients <-chan net.Addr) {
 	broken := make(chan error, 1)
 	go func() {
 		_, _, err := g.dial(endless)
@@ -75,5 +81,4 @@ func TestTunnel(t *testing.T) {
 	if c := g.entry("127.0.0.3", ended); !strings.HasPrefix(c.Error, "the tunnel failed") {
 		t.Errorf("its entry: %+v", c)
 	}
-	g.stop(syscall.SIGTERM)
 }
