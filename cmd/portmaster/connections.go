@@ -78,11 +78,19 @@ func started(c history.Connection) string { return c.Started.Local().Format(time
 // follower prints every connection when it appears and when something but its
 // byte counts changes.
 func (c *connectionsCommand) follower(w io.Writer) func(history.Delta) error {
+	var before []history.Connection // what was there, until it is complete
 	first := true
 	lines := make(map[uint64]string) // what was printed last
 	return func(d history.Delta) error {
 		for _, id := range d.Removed {
 			delete(lines, id)
+		}
+		if first {
+			before = append(before, d.Connections...)
+			if d.Version == 0 {
+				return nil
+			}
+			d.Connections, before = before, nil
 		}
 		wanted := c.wanted(d.Connections, first)
 		first = false

@@ -164,6 +164,38 @@ func TestFollowingBeginsWithTheWholeTable(t *testing.T) {
 	}
 }
 
+// TestALargeTableComesInParts follows a table that is too large for one event:
+// 10,000 programs with the longest command lines that the kernel notes.
+func TestALargeTableComesInParts(t *testing.T) {
+	const count = 10_000
+	table := history.NewTable(count, 0)
+	for range count {
+		x := connection("curl", "tunnel")
+		x.Process.Args = []string{strings.Repeat("x", 1024)}
+		x.Reason = strings.Repeat("y", 600)
+		table.Add(x)
+	}
+	c := overSocket(t, table)
+	seen := make(map[uint64]bool)
+	resets := 0
+	enough := errors.New("enough")
+	err := c.Follow(t.Context(), func(d history.Delta) error {
+		if d.Reset {
+			resets++
+		}
+		for _, x := range d.Connections {
+			seen[x.ID] = true
+		}
+		if d.Version != 0 {
+			return enough
+		}
+		return nil
+	})
+	if !errors.Is(err, enough) || len(seen) != count || resets != 1 {
+		t.Errorf("%d connections in parts with %d resets, %v", len(seen), resets, err)
+	}
+}
+
 func TestTheDocumentDescribesEveryOperation(t *testing.T) {
 	s, _ := newServer(t, history.NewTable(1, 0), "127.0.0.1:1")
 	b, err := s.OpenAPI()

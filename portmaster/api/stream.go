@@ -16,6 +16,7 @@ import (
 const (
 	streamPace = 100 * time.Millisecond // at most one step in this time
 	streamBeat = 15 * time.Second       // a sign of life when nothing changes
+	streamPart = 1000                   // connections in one event
 )
 
 // EventDelta is the name of the stream's events; their data is a
@@ -28,6 +29,7 @@ const (
 func (s *Server) registerStream() {
 	op := operation("stream", http.MethodGet, "/connections/stream", "Follow the connections")
 	op.Description = "Server-sent events. Each `delta` is what changed since the one before; the first holds the whole table. " +
+		"A large one comes in parts, of which all but the last have the version 0. " +
 		"A `beat` comes when nothing changed for a while."
 	schema := s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[history.Delta](), true, "Delta")
 	op.Responses = map[string]*huma.Response{"200": {
@@ -51,8 +53,10 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	}
 	d := s.config.Table.Since(0)
 	for {
-		if err := out.Send(EventDelta, d); err != nil {
-			return
+		for _, part := range parts(d) {
+			if err := out.Send(EventDelta, part); err != nil {
+				return
+			}
 		}
 		if !pause(out.Done(), streamPace) {
 			return
@@ -64,6 +68,20 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 		}
 		d = s.config.Table.Since(d.Version)
 	}
+}
+
+// parts splits a step so that no event gets too large. All but the last have
+// the version 0.
+func parts(d history.Delta) []history.Delta {
+	var all []history.Delta
+	for len(d.Connections) > streamPart {
+		all = append(all, history.Delta{
+			Reset: d.Reset, Connections: d.Connections[:streamPart],
+			Counters: []history.Counter{}, Removed: []uint64{},
+		})
+		d.Connections, d.Reset = d.Connections[streamPart:], false
+	}
+	return append(all, d)
 }
 
 // pause returns false when done is closed before d has passed.

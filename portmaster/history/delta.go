@@ -8,7 +8,7 @@ import (
 
 // A Delta is what changed in a table between two versions.
 type Delta struct {
-	Version uint64 `json:"version" doc:"The table's version after this step."`
+	Version uint64 `json:"version" doc:"The table's version after this step; 0 in a part of a step that is not the last."`
 	// Reset says that too much happened to list it: the connections here are
 	// all that there are.
 	Reset       bool         `json:"reset" doc:"The connections here are all there are; forget the others."`
