@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"syscall"
 	"time"
 
 	"safing/internal/command"
@@ -23,7 +22,7 @@ type serveCommand struct {
 // Run serves until ctx ends.
 func (c *serveCommand) Run(ctx context.Context, io command.IO) error {
 	return c.with(ctx, func(store *labels.Store) error {
-		listener, err := listen(c.Listen)
+		listener, err := command.Listen(c.Listen, "--listen")
 		if err != nil {
 			return err
 		}
@@ -33,22 +32,6 @@ func (c *serveCommand) Run(ctx context.Context, io command.IO) error {
 		}
 		return serve(ctx, listener, site.New(site.Config{Store: store, Log: log}), log)
 	})
-}
-
-// listen explains the errors that people run into.
-func listen(address string) (net.Listener, error) {
-	listener, err := net.Listen("tcp", address)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("another program already listens on %s: stop it, or choose another port with --listen", address)
-	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("listening on %s takes more rights: choose a port above 1023 with --listen", address)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("this machine does not have the address of %s: choose another with --listen", address)
-	case err != nil:
-		return nil, fmt.Errorf("listen on %s: %w; an address looks like 127.0.0.1:8118", address, err)
-	}
-	return listener, nil
 }
 
 // serve answers until ctx ends, and then lets running answers finish.

@@ -1,12 +1,12 @@
 package labels
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"time"
+
+	"safing/feed"
 )
 
 // A Feed is a label's domains, for programs.
@@ -40,16 +40,5 @@ func (s *Store) Feed(ctx context.Context, label string) (*Feed, error) {
 func (f *Feed) WriteHosts(w io.Writer) error {
 	header := fmt.Sprintf("Stamp: domains with the label %s\n%d in all. A filter should treat their subdomains alike.",
 		f.Label, len(f.Domains))
-	return writeHosts(w, header, f.Domains)
-}
-
-func writeHosts(w io.Writer, header string, domains []string) error {
-	b := bufio.NewWriter(w)
-	for line := range strings.Lines(header) {
-		b.WriteString("# " + strings.TrimRight(line, "\n") + "\n")
-	}
-	for _, domain := range domains {
-		b.WriteString("0.0.0.0 " + domain + "\n")
-	}
-	return b.Flush() // a bufio.Writer keeps its first error
+	return feed.WriteHosts(w, header, f.Domains)
 }
