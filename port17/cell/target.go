@@ -36,7 +36,8 @@ var errTarget = errors.New("read target: malformed")
 // NewTarget makes a target of host, which may be a name or an address in text
 // form, and port.
 func NewTarget(host string, port uint16) (Target, error) {
-	t := Target{Host: strings.TrimSuffix(host, "."), Port: port}
+	host = strings.TrimSuffix(host, ".")
+	t := Target{Host: host, Port: port}
 	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
 		t = Target{Addr: a.Unmap().WithZone(""), Port: port}
 	}
@@ -87,6 +88,9 @@ func validateHost(host string) error {
 	if label == 0 {
 		return errors.New("target: name ends with a dot")
 	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return errors.New("target: address given as a name")
+	}
 	return nil
 }
 
@@ -129,9 +133,6 @@ func ParseTarget(b []byte) (Target, error) {
 			return Target{}, errTarget
 		}
 		t.Host = string(rest[1:])
-		if _, err := netip.ParseAddr(t.Host); err == nil {
-			return Target{}, errors.New("read target: address given as a name")
-		}
 	case kindIPv4, kindIPv6:
 		a, ok := netip.AddrFromSlice(rest)
 		if !ok || a.Is4() != (kind == kindIPv4) {

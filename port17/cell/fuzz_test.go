@@ -1,0 +1,93 @@
+package cell
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+)
+
+func FuzzParseParameters(f *testing.F) {
+	f.Add(Parameters{Exit: true, Position: 2}.Append(nil))
+	f.Add(append(Parameters{Next: [32]byte{1}}.Append(nil), 1, 2, 3))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, rest, err := ParseParameters(b)
+		if err != nil {
+			return
+		}
+		if again := append(p.Append(nil), rest...); !bytes.Equal(again, b) {
+			t.Errorf("%x reads as %+v, which is %x", b, p, again)
+		}
+	})
+}
+
+func FuzzParseHello(f *testing.F) {
+	f.Add([]byte{0, 0})
+	f.Add([]byte{0, 3, 1, 2, 3, 4})
+	f.Add([]byte{255, 255})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		hello, err := ParseHello(b)
+		if err != nil {
+			return
+		}
+		again := make([]byte, len(b))
+		place, padding := PutHello(again, len(hello))
+		copy(place, hello)
+		copy(padding, b[helloLength+len(hello):])
+		if !bytes.Equal(again, b) {
+			t.Errorf("%x becomes %x", b, again)
+		}
+	})
+}
+
+func FuzzNextFrame(f *testing.F) {
+	content := Frame{Type: OpenFrame, Stream: 1, Data: []byte("target")}.Append(nil)
+	content = Frame{Type: DataFrame, Stream: 1, Data: []byte("data")}.Append(content)
+	content = Frame{Type: WindowFrame, Stream: 1, Value: 1 << 20}.Append(content)
+	content = Frame{Type: ResetFrame, Stream: 1, Reason: Refused}.Append(content)
+	content = Frame{Type: AckFrame, Value: 32}.Append(content)
+	f.Add(append(content, 0, 0))
+	f.Add([]byte{byte(EndFrame), 0, 0, 0, 1, byte(StopFrame), 0, 0, 0, 1, byte(OpenedFrame), 0, 0, 0, 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for content := b; ; {
+			frame, rest, err := NextFrame(content)
+			if err != nil {
+				return
+			}
+			if frame.Type == EndOfFrames {
+				if rest != nil || len(content) > 0 && content[0] != 0 {
+					t.Fatalf("frames end at %x", content)
+				}
+				return
+			}
+			if len(rest) >= len(content) {
+				t.Fatalf("%x leaves %d bytes", content, len(rest))
+			}
+			if again := append(frame.Append(nil), rest...); !bytes.Equal(again, content) {
+				t.Fatalf("%x reads as %+v, which is %x", content, frame, again)
+			}
+			content = rest
+		}
+	})
+}
+
+func FuzzParseTarget(f *testing.F) {
+	f.Add(Target{Host: "example.com", Port: 443}.Append(nil))
+	f.Add(Target{Addr: netip.MustParseAddr("192.0.2.1"), Port: 80}.Append(nil))
+	f.Add(Target{Addr: netip.MustParseAddr("2001:db8::1"), Port: 1}.Append(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		target, err := ParseTarget(b)
+		if err != nil {
+			return
+		}
+		if again := target.Append(nil); !bytes.Equal(again, b) {
+			t.Errorf("%x reads as %s, which is %x", b, target, again)
+		}
+		host := target.Host
+		if host == "" {
+			host = target.Addr.String()
+		}
+		if same, err := NewTarget(host, target.Port); err != nil || same != target {
+			t.Errorf("NewTarget(%q) = %v, %v, want %v", host, same, err, target)
+		}
+	})
+}
