@@ -137,8 +137,12 @@ func (p *pins) remove() error {
 	if err := os.RemoveAll(p.own); err != nil {
 		return fmt.Errorf("unpin: %w", err)
 	}
-	mark := filepath.Join(p.dir, mountedMark)
-	if err := os.Remove(mark); err != nil {
+	// Unmounting would end the guards that are still pinned there.
+	others, err := filepath.Glob(filepath.Join(p.dir, pinPrefix+"*"))
+	if err != nil || len(others) > 0 {
+		return err
+	}
+	if err := os.Remove(filepath.Join(p.dir, mountedMark)); err != nil {
 		return nil // the bpffs was there before
 	}
 	if err := unix.Unmount(p.dir, 0); err != nil {

@@ -51,9 +51,9 @@ func childLoop(address string) {
 // childGuard guards a cgroup, permits everything in 127.0.0.0/8 and waits to
 // be killed.
 func childGuard(rest string) {
-	fields := strings.Fields(rest)
+	cgroup, pinDir, _ := strings.Cut(rest, " ")
 	dead := netip.MustParseAddrPort("127.0.0.1:9")
-	g, err := Load(Config{Cgroup: fields[0], PinDir: fields[1], Resolver4: dead, Gateway4: dead})
+	g, err := Load(Config{Cgroup: cgroup, PinDir: pinDir, Resolver4: dead, Gateway4: dead})
 	if err == nil {
 		cases := []Case{{PortHigh: 65535, Action: Permit}}
 		err = g.SetPolicy(0, []Entry{{netip.MustParsePrefix("127.0.0.0/8"), cases}})

@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,27 +23,19 @@ import (
 func (g *Guard) Read(ctx context.Context) (Event, error) {
 	g.reading.Lock()
 	defer g.reading.Unlock()
-	if err := ctx.Err(); err != nil {
-		return Event{}, err
-	}
-	g.ring.SetDeadline(time.Time{})
-	expired := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		g.ring.SetDeadline(time.Unix(1, 0))
-		close(expired)
-	})
-	err := g.ring.ReadInto(&g.record)
-	if !stop() {
-		<-expired // or it could end the next Read
-	}
-	switch {
-	case err == nil:
+	stop := context.AfterFunc(ctx, func() { g.ring.Flush() })
+	defer stop()
+	for ctx.Err() == nil {
+		err := g.ring.ReadInto(&g.record)
+		if errors.Is(err, ringbuf.ErrFlushed) {
+			continue // by this call's context, or by that of an earlier one
+		}
+		if err != nil {
+			return Event{}, fmt.Errorf("read events: %w", err)
+		}
 		return g.event(g.record.RawSample)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return Event{}, ctx.Err()
-	default:
-		return Event{}, fmt.Errorf("read events: %w", err)
 	}
+	return Event{}, ctx.Err()
 }
 
 func (g *Guard) event(raw []byte) (Event, error) {

@@ -26,6 +26,8 @@ func TestMain(m *testing.M) {
 		switch operation, rest, _ := strings.Cut(order, " "); operation {
 		case "loop":
 			childLoop(rest)
+		case "dial":
+			childDial(rest)
 		case "guard":
 			childGuard(rest)
 		default:
@@ -56,6 +58,7 @@ type stage struct {
 	ns     *netns.Namespace
 	cgroup string
 	guard  *Guard
+	loaded chan struct{} // closed when guard is set
 }
 
 const outside6 = "fd00::9" // an address of the namespace that is not ::1
@@ -68,7 +71,7 @@ func newStage(t testing.TB) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(ns.Close)
-	s := &stage{t: t, ns: ns, cgroup: newCgroup(t)}
+	s := &stage{t: t, ns: ns, cgroup: newCgroup(t), loaded: make(chan struct{})}
 	s.do(func() error {
 		lo, err := netlink.LinkByName("lo")
 		if err != nil {
@@ -116,6 +119,7 @@ func (s *stage) load(c Config) *Guard {
 		s.guard, err = Load(c)
 		return err
 	})
+	close(s.loaded)
 	s.t.Cleanup(func() {
 		if err := s.guard.Close(); err != nil {
 			s.t.Error(err)
@@ -198,7 +202,8 @@ func (s *stage) command(exe, order string, args ...string) *exec.Cmd {
 	}
 	s.t.Cleanup(func() { dir.Close() })
 	cmd := exec.Command(exe, args...)
-	cmd.Env = append(os.Environ(), childVariable+"="+order)
+	// The race detector would let each child wait for a second as it ends.
+	cmd.Env = append(os.Environ(), childVariable+"="+order, "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd()), Pdeathsig: syscall.SIGKILL}
 	return cmd

@@ -122,3 +122,30 @@ func TestPinsInBPFFS(t *testing.T) {
 		t.Error("Close unmounted a bpffs that was there before")
 	}
 }
+
+// A guard that fails to start must not take the pins of another with it.
+func TestPinsOfOthersStay(t *testing.T) {
+	privilegedTest(t)
+	dir := filepath.Join(t.TempDir(), "pins")
+	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	first, err := newPins(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := newPins(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.remove(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(first.own); err != nil || !isBPFFS(t, dir) {
+		t.Errorf("the first is gone: %v", err)
+	}
+	if err := first.remove(); err != nil {
+		t.Fatal(err)
+	}
+	if isBPFFS(t, dir) {
+		t.Error("still mounted")
+	}
+}

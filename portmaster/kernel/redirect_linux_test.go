@@ -21,6 +21,7 @@ type origins struct {
 
 func (o origins) of(protocol uint8) func(netip.AddrPort) {
 	return func(src netip.AddrPort) {
+		<-o.s.loaded
 		r, err := o.s.guard.Original(src, protocol)
 		if err != nil {
 			o.t.Error(err)
@@ -139,7 +140,8 @@ func TestDNSOverTCP(t *testing.T) {
 	}
 }
 
-// The process that guards is exempt; here, it is in the cgroup itself.
+// A client elsewhere could have the source address of one that was redirected
+// here.
 func TestOtherNamespacesAreApart(t *testing.T) {
 	s := newStage(t)
 	o := origins{t, s, make(chan Redirect, 1)}
