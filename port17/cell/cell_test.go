@@ -155,8 +155,14 @@ func TestFrameRoundTrip(t *testing.T) {
 
 func TestNextFrameRefuses(t *testing.T) {
 	for _, f := range []Frame{
-		{Type: OpenFrame, Data: []byte("x")}, {Type: OpenedFrame}, {Type: DataFrame, Data: []byte("x")},
-		{Type: EndFrame}, {Type: ResetFrame}, {Type: StopFrame}, {Type: WindowFrame}, {Type: AckFrame},
+		{Type: OpenFrame, Data: []byte("x")},
+		{Type: OpenedFrame},
+		{Type: DataFrame, Data: []byte("x")},
+		{Type: EndFrame},
+		{Type: ResetFrame},
+		{Type: StopFrame},
+		{Type: WindowFrame},
+		{Type: AckFrame},
 	} {
 		b := f.Append(nil)
 		for n := 1; n < len(b); n++ {

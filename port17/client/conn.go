@@ -30,7 +30,6 @@ type HopInfo struct {
 type Conn struct {
 	shared *shared
 	target cell.Target
-	timer  *time.Timer
 	ended  sync.Once
 
 	starting sync.Once
@@ -52,7 +51,7 @@ func (c *Client) Dial(ctx context.Context, r Request) (*Conn, error) {
 		return nil, fmt.Errorf("open a route: %w", err)
 	}
 	conn := &Conn{shared: s, target: t, started: make(chan struct{})}
-	conn.timer = time.AfterFunc(patience, func() { conn.start(nil) })
+	time.AfterFunc(patience, func() { conn.start(nil) })
 	return conn, nil
 }
 
@@ -61,7 +60,6 @@ func (c *Client) Dial(ctx context.Context, r Request) (*Conn, error) {
 func (c *Conn) start(early []byte) (now bool) {
 	c.starting.Do(func() {
 		now = true
-		c.timer.Stop()
 		c.stream, c.err = c.shared.open(c.target, early)
 		close(c.started)
 	})
@@ -147,7 +145,6 @@ func (c *Conn) CloseWrite() error {
 func (c *Conn) Close() error {
 	c.ended.Do(func() {
 		c.starting.Do(func() { // nothing was ever sent
-			c.timer.Stop()
 			c.err = net.ErrClosed
 			close(c.started)
 		})
