@@ -123,10 +123,16 @@ func TestParseMount(t *testing.T) {
 		want mount
 		ok   bool
 	}{
-		{`36 35 98:5 / /mnt/a\040b\134 rw,noatime master:1 shared:2 - ext3 /dev/root rw`,
-			mount{36, unix.Mkdev(98, 5), "/", `/mnt/a b\`, "ext3"}, true},
-		{`41 31 0:35 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw`,
-			mount{41, unix.Mkdev(0, 35), "/", "/sys/fs/cgroup/unified", "cgroup2"}, true},
+		{
+			`36 35 98:5 / /mnt/a\040b\134 rw,noatime master:1 shared:2 - ext3 /dev/root rw`,
+			mount{36, unix.Mkdev(98, 5), "/", `/mnt/a b\`, "ext3"},
+			true,
+		},
+		{
+			`41 31 0:35 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw`,
+			mount{41, unix.Mkdev(0, 35), "/", "/sys/fs/cgroup/unified", "cgroup2"},
+			true,
+		},
 		{`41 31 0:35 / /x rw cgroup2`, mount{}, false},
 		{`x 31 0:35 / /x rw - a b c`, mount{}, false},
 		{`41 31 035 / /x rw - a b c`, mount{}, false},

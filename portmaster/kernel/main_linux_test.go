@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 			childLoop(rest)
 		case "dial":
 			childDial(rest)
+		case "exempt":
+			childExempt(rest)
 		case "guard":
 			childGuard(rest)
 		default:
@@ -81,6 +83,7 @@ func newStage(t testing.TB) *stage {
 		if err != nil {
 			return err
 		}
+		addr.Flags = unix.IFA_F_NODAD // usable at once
 		return netlink.AddrAdd(lo, addr)
 	})
 	return s

@@ -35,6 +35,15 @@ func TestPolicyIsReplacedAtOnce(t *testing.T) {
 	}
 }
 
+func TestExempt(t *testing.T) {
+	s := newStage(t)
+	server := s.listen("127.0.0.1:0", "server")
+	child := s.start(s.command(self(t), "exempt "+s.cgroup+" "+server.String()), "itself: <nil>")
+	if line := child.line(t); line != "its child: <nil> true" {
+		t.Errorf("%s, want that it was refused", line)
+	}
+}
+
 func isBPFFS(t *testing.T, dir string) bool {
 	t.Helper()
 	var st unix.Statfs_t
