@@ -2,11 +2,14 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -62,7 +65,9 @@ func TestMainJob(t *testing.T) {
 	t.Run("map and route", func(t *testing.T) { l.t = t; testMapAndRoute(t, l) })
 	t.Run("page", func(t *testing.T) { l.t = t; testPage(t, l) })
 	t.Run("exit killed", func(t *testing.T) { l.t = t; testExitKilled(t, l) })
+	t.Run("second lab", func(t *testing.T) { l.t = t; testSecondLab(t, l) })
 	t.Run("firewall killed", func(t *testing.T) { l.t = t; testFirewallKilled(t, l) })
+	t.Run("clean", func(t *testing.T) { l.t = t; testClean(t, l) })
 	l.t = t
 }
 
@@ -237,7 +242,10 @@ func flood(w http.ResponseWriter, r *http.Request) {
 // nothing may reach the server but from exits, and the next one takes another
 // route.
 func testExitKilled(t *testing.T, l *lab) {
-	s := serve(t, "127.99.0.2:0", http.HandlerFunc(flood))
+	pages := http.NewServeMux()
+	pages.HandleFunc("/", flood)
+	pages.HandleFunc("/hello", hello)
+	s := serve(t, "127.99.0.2:0", pages)
 	watched := captureTo(t, s.addr)
 	ended := make(chan result, 1)
 	go func() { ended <- l.exec("curl", "-sS", "-o", "/dev/null", "http://"+s.addr.String()+"/") }()
@@ -254,12 +262,14 @@ func testExitKilled(t *testing.T, l *lab) {
 	}
 	l.connection("the broken download with its error", func(d connection) bool { return d.ID == c.ID && d.Error != "" })
 
-	r := l.exec("curl", "-sS", "-m", "20", "-r", "0-10", "-o", "/dev/null", "--max-filesize", "1", "http://"+s.addr.String()+"/")
+	if r := l.exec("curl", "-sS", "http://"+s.addr.String()+"/hello"); r.code != 0 {
+		t.Errorf("the next download: exit code %d\n%s", r.code, r.stderr)
+	}
 	next := l.connection("the next download", func(d connection) bool {
 		return d.ID != c.ID && d.Destination.Port == s.addr.Port() && len(d.Route) > 0
 	})
 	if got := next.Route[len(next.Route)-1].Name; got == exit {
-		t.Errorf("the next connection used the dead exit %s (curl: %d %s)", got, r.code, r.stderr)
+		t.Errorf("the next connection used the dead exit %s", got)
 	}
 	allowed := exits(l.status())
 	for from, n := range watched.seen() {
@@ -269,8 +279,51 @@ func testExitKilled(t *testing.T, l *lab) {
 	}
 }
 
-// testFirewallKilled kills Portmaster: nothing may leave unjudged, and its
-// restart works.
+// testSecondLab starts one beside the first, in its folder and with its ports.
+func testSecondLab(t *testing.T, l *lab) {
+	for _, command := range []string{"up", "clean"} {
+		r := l.run(bin("lab"), command, "--state", l.dir)
+		if r.code != 1 || r.stderr != fmt.Sprintf("lab: a lab already runs in %s: stop it with Ctrl-C there, or use another folder with --state\n", l.dir) {
+			t.Errorf("a second lab %s: exit code %d\n%s", command, r.code, r.stderr)
+		}
+	}
+	r := l.run(bin("lab"), "up", "--state", filepath.Join(t.TempDir(), "other"))
+	if r.code != 1 || !strings.Contains(r.stderr, "stop it, or choose another port with --socks") {
+		t.Errorf("a second lab with the same ports: exit code %d\n%s", r.code, r.stderr)
+	}
+}
+
+// testClean stops the lab, whose firewall was killed, and removes its folder:
+// nothing of it is left on the machine.
+func testClean(t *testing.T, l *lab) {
+	cgroup := l.status().Cgroup
+	before := pins(t)
+	l.stop()
+	if _, err := os.Stat(cgroup); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the guarded group is left: %v", err)
+	}
+	if after := pins(t); len(after) != len(before)-1 {
+		t.Errorf("%d guards were pinned in the kernel before the lab stopped, and %d after", len(before), len(after))
+	}
+	if r := l.run(bin("lab"), "clean", "--state", l.dir); r.code != 0 {
+		t.Errorf("lab clean: exit code %d\n%s", r.code, r.stderr)
+	}
+	if _, err := os.Stat(l.dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the lab's folder is left: %v", err)
+	}
+}
+
+// pins are the folders of guards that are pinned in the kernel.
+func pins(t *testing.T) []os.DirEntry {
+	t.Helper()
+	entries, err := os.ReadDir("/run/portmaster/pins")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return entries
+}
+
+// testFirewallKilled kills Portmaster: nothing may leave unjudged.
 func testFirewallKilled(t *testing.T, l *lab) {
 	s := serve(t, "127.99.0.3:0", http.HandlerFunc(hello))
 	watched := captureTo(t, s.addr)

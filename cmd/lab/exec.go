@@ -80,6 +80,9 @@ func makeCgroup(dir string) error {
 // removeCgroup ends what still runs in the group, because nothing guards it
 // any more, and removes the group.
 func removeCgroup(dir string) error {
+	if dir == "" {
+		return nil
+	}
 	err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

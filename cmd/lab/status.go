@@ -212,8 +212,8 @@ func (c *cleanCommand) Run(_ context.Context, io command.IO) error {
 		return err
 	}
 	defer w.lock.Close()
-	if s, err := load(w.dir); err == nil && s.Cgroup != "" {
-		if err := removeCgroup(s.Cgroup); err != nil {
+	if s, err := load(w.dir); err == nil {
+		if err := w.unguard(s.Cgroup); err != nil {
 			return err
 		}
 	}

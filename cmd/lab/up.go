@@ -47,17 +47,13 @@ func (c *upCommand) Run(ctx context.Context, io command.IO) error {
 	if err != nil {
 		return err
 	}
-	defer w.close()
-	// The group outlives Portmaster by a moment: what runs in it ends while
-	// it is still guarded.
 	s, err := c.start(ctx, w)
-	if s.Cgroup != "" {
-		defer func() {
-			if err := removeCgroup(s.Cgroup); err != nil {
-				fmt.Fprintln(io.Err, err)
-			}
-		}()
-	}
+	defer func() {
+		if err := w.unguard(s.Cgroup); err != nil {
+			fmt.Fprintln(io.Err, err)
+		}
+		w.lock.Close()
+	}()
 	if err != nil {
 		return interrupted(ctx, err)
 	}
@@ -185,6 +181,19 @@ func guardedGroup(dir string) (string, error) {
 	}
 	sum := sha256.Sum256([]byte(dir))
 	return filepath.Join(mount, "safing-lab-"+hex.EncodeToString(sum[:4])), nil
+}
+
+// unguard ends the commands of the lab while they are still guarded, then
+// every process, and removes what a Portmaster that was killed left in the
+// kernel. cgroup is empty when there never was one.
+func (w *world) unguard(cgroup string) error {
+	err := removeCgroup(cgroup)
+	w.stop()
+	if cgroup == "" {
+		return err
+	}
+	_, stopped := w.run(context.Background(), "portmaster", "stop", "--state", filepath.Join(w.dir, "portmaster"))
+	return errors.Join(err, stopped)
 }
 
 // answers asks every part once: the pages, and Stamp's page through the

@@ -97,11 +97,16 @@ func (w *world) snapshot() []*process {
 	return slices.Clone(w.processes)
 }
 
-// close stops every process, the last started first, and gives the folder up.
-func (w *world) close() {
+// stop stops every process, the last started first.
+func (w *world) stop() {
 	for _, p := range slices.Backward(w.snapshot()) {
 		p.stop()
 	}
+}
+
+// close stops every process and gives the folder up.
+func (w *world) close() {
+	w.stop()
 	w.lock.Close()
 }
 

@@ -72,9 +72,10 @@ func (c *stopCommand) release(io command.IO) error {
 	if err != nil {
 		return err
 	}
+	what := "no Portmaster ran; what the last one guarded is open again"
 	if !found {
-		return fmt.Errorf("no Portmaster runs in %s, and none left anything there", c.State)
+		what = fmt.Sprintf("no Portmaster runs in %s, and none left anything in the kernel", c.State)
 	}
-	_, err = fmt.Fprintln(io.Out, "no Portmaster ran; what the last one guarded is open again")
+	_, err = fmt.Fprintln(io.Out, what)
 	return err
 }
