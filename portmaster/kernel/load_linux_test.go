@@ -53,6 +53,26 @@ func TestLoadWithoutRoot(t *testing.T) {
 	checkNoRoot(t, string(out))
 }
 
+// TestLoadWithoutAFeature hides features in a mount namespace.
+func TestLoadWithoutAFeature(t *testing.T) {
+	privilegedTest(t)
+	for cgroup, want := range map[string]string{
+		newCgroup(t): "kernel type information (BTF) is missing, use a kernel with CONFIG_DEBUG_INFO_BTF=y",
+		"":           "mount it with: mount -t cgroup2 none /sys/fs/cgroup",
+	} {
+		cmd := exec.Command(self(t))
+		cmd.Env = append(os.Environ(), childVariable+"=hidden "+cgroup)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if message := string(out); !strings.Contains(message, want) || strings.Count(message, "\n") != 1 {
+			t.Errorf("%q, want %q", message, want)
+		}
+	}
+}
+
 func checkNoRoot(t *testing.T, message string) {
 	t.Helper()
 	if !strings.Contains(message, "needs root: run it with sudo") {

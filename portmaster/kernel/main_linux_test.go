@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 			childExempt(rest)
 		case "guard":
 			childGuard(rest)
+		case "hidden":
+			childHidden(rest)
 		default:
 			child(order)
 		}
