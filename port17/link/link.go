@@ -35,6 +35,8 @@ type Link struct {
 	done    chan struct{} // closed once both goroutines have ended
 	running sync.WaitGroup
 	pinger  *time.Timer
+	// finisher ends the link if the other side does not; guarded by out.mu.
+	finisher *time.Timer
 
 	// Owned by the reader.
 	handshake *tinker.Initiator // until the reply came
@@ -130,6 +132,9 @@ func (l *Link) fail(err error) {
 		l.out.mu.Lock()
 		defer l.out.mu.Unlock()
 		l.out.ended = true
+		if l.finisher != nil {
+			l.finisher.Stop()
+		}
 		l.out.wake.Broadcast()
 	})
 }

@@ -13,6 +13,7 @@ import (
 func (l *Link) read() {
 	err := l.readAll()
 	l.fail(err)
+	l.drop()
 	for _, g := range l.legs.all() {
 		if g.end() {
 			g.receiver.Closed(cell.LinkBroken, 0)
@@ -30,8 +31,8 @@ func (l *Link) readAll() error {
 	var header [recordHeader]byte
 	have := 0 // bytes of the next header that came with the record before it
 	for {
+		l.conn.SetReadDeadline(time.Now().Add(idlePings * l.config.PingEvery))
 		if have < recordHeader {
-			l.conn.SetReadDeadline(time.Now().Add(idlePings * l.config.PingEvery))
 			if _, err := io.ReadFull(l.conn, header[have:]); err != nil {
 				return fmt.Errorf("read record: %w", err)
 			}

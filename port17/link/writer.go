@@ -3,6 +3,7 @@ package link
 import (
 	"fmt"
 	"net"
+	"os"
 	"time"
 
 	"safing/port17/cell"
@@ -19,7 +20,7 @@ func (l *Link) write(sealer *tinker.Sealer) {
 	for {
 		n, next := l.take(&batch)
 		if n == 0 {
-			break
+			return
 		}
 		if next != nil {
 			sealer, key = next, keySession
@@ -35,11 +36,10 @@ func (l *Link) write(sealer *tinker.Sealer) {
 		l.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 		if _, err := l.conn.Write(record); err != nil {
 			l.fail(fmt.Errorf("write record: %w", err))
-			break
+			return
 		}
 		l.config.Pool.PutBlock(b)
 	}
-	l.drop()
 }
 
 // take waits for cells. It returns none when the link has ended.
@@ -56,24 +56,27 @@ func (l *Link) take(batch *[MaxCells]*cell.Buf) (n int, sealer *tinker.Sealer) {
 			sealer, out.sealer = out.sealer, nil
 			return n, sealer
 		}
-		if out.finish {
-			l.shut()
-			out.finish = false
+		if out.finish && l.finisher == nil {
+			l.shutLocked()
 		}
 		out.wake.Wait()
 	}
 }
 
-// shut says to the other side that nothing more comes. The reader ends the
-// link when the other side has closed as well, or at the deadline.
-func (l *Link) shut() {
+// shutLocked says to the other side that nothing more comes. The reader ends
+// the link when the other side has closed as well, or else the timer does: a
+// deadline would move with every record that still comes.
+func (l *Link) shutLocked() {
 	if c, ok := l.conn.(*net.TCPConn); ok {
 		c.CloseWrite()
 	}
-	l.conn.SetReadDeadline(time.Now().Add(finishTimeout))
+	l.finisher = time.AfterFunc(finishTimeout, func() {
+		l.fail(fmt.Errorf("wait for the other side to close: %w", os.ErrDeadlineExceeded))
+	})
 }
 
-// drop gives back the cells that the link will not send.
+// drop gives back the cells that the link, which has ended, will not send. The
+// reader calls it: it queues the last one itself, when the reply comes late.
 func (l *Link) drop() {
 	var some [MaxCells]*cell.Buf
 	l.out.mu.Lock()
