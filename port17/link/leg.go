@@ -45,7 +45,7 @@ type Leg struct {
 	state    legState
 	credit   int  // cells that the leg may send before its turn ends
 	listed   bool // in one of the writer's lists
-	started  bool // at least one cell was taken by the writer
+	started  bool // the other side knows of the circuit, and has to be told of its end
 	reason   cell.Reason
 	distance uint8
 	next     *Leg // in its list

@@ -175,7 +175,7 @@ func (l *Link) receiveNew(h cell.Header, cells []byte) (*Leg, error) {
 	if own || h.Command != cell.Create {
 		return nil, fmt.Errorf("cell with command %d for a circuit that never was", h.Command)
 	}
-	g := &Leg{link: l, id: h.Circuit}
+	g := &Leg{link: l, id: h.Circuit, started: true}
 	if l.legs.addOther(g, l.config.MaxLegs) {
 		if l.config.Accept != nil {
 			g.receiver = l.config.Accept(g)
@@ -187,7 +187,7 @@ func (l *Link) receiveNew(h cell.Header, cells []byte) (*Leg, error) {
 		l.legs.remove(g)
 		g.end()
 	}
-	g.started, g.reason = true, cell.Busy
+	g.reason = cell.Busy
 	refusal := destroyCell(g, l.config.Pool)
 	if !l.out.send(refusal) {
 		l.config.Pool.Put(refusal)
