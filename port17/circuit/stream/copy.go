@@ -12,6 +12,8 @@ import (
 // WriteTo implements io.WriterTo: it writes all that arrives to w until the
 // other side has closed its sending side. Several cells go into one write.
 func (s *Stream) WriteTo(w io.Writer) (int64, error) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
 	var total int64
 	var segments [batch]segment
 	data := make([][]byte, batch)

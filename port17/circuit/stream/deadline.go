@@ -52,6 +52,13 @@ func (d *deadline) wait() <-chan struct{} {
 	return d.expired
 }
 
+// over says whether the time has come.
+func (d *deadline) over() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.expired != nil && isClosed(d.expired)
+}
+
 func isClosed(c chan struct{}) bool {
 	select {
 	case <-c:

@@ -16,6 +16,7 @@ func (m *Mux) reserve(s *Stream, n int) (cells, bytes int, err error) {
 	defer m.mu.Unlock()
 	defer m.wakeLocked()
 	if err := m.writableLocked(s); err != nil {
+		m.unwaitLocked(s)
 		return 0, 0, err
 	}
 	if !m.ready || len(s.early) > 0 || s.limit <= s.sent {
@@ -29,6 +30,7 @@ func (m *Mux) reserve(s *Stream, n int) (cells, bytes int, err error) {
 		}
 		return 0, 0, nil
 	}
+	m.unwaitLocked(s)
 	bytes = int(min(uint64(n), s.limit-s.sent, room*uint64(m.data)))
 	cells = (bytes + m.data - 1) / m.data
 	m.window.reserve(uint64(cells))
@@ -92,12 +94,17 @@ func (m *Mux) wakeLocked() {
 func (m *Mux) leave(s *Stream) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.unwaitLocked(s)
+	m.wakeLocked()
+}
+
+// unwaitLocked takes the stream out of the queue, so that no turn is lost to a
+// writer that is not waiting.
+func (m *Mux) unwaitLocked(s *Stream) {
 	if s.waiting {
 		s.waiting = false
 		m.waiting = slices.DeleteFunc(m.waiting, func(w *Stream) bool { return w == s })
-		return
 	}
-	m.wakeLocked()
 }
 
 // finishCell makes a DataFrame of a cell whose data is already at its place.

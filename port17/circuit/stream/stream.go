@@ -40,6 +40,7 @@ type Stream struct {
 	id  uint32
 	to  cell.Target
 
+	reading sync.Mutex    // one reader at a time
 	writing sync.Mutex    // one writer at a time
 	room    chan struct{} // a token when a writer should look again
 	news    chan struct{} // a token when a reader should look again
@@ -105,9 +106,9 @@ func (s *Stream) Err() error {
 	return s.err
 }
 
-// OnStop sets what is called, once, when the other side reads no more or when
-// the stream is reset, so that whoever feeds the stream can stop. It must not
-// block. If that has happened already it is called at once.
+// OnStop sets what is called when the other side reads no more, and when the
+// stream is reset, so that whoever feeds the stream can stop. It must not
+// block. If either has happened already it is called at once.
 func (s *Stream) OnStop(f func(reset bool)) {
 	s.mu.Lock()
 	s.onStop = f
@@ -131,6 +132,11 @@ func (s *Stream) Connected() {
 func (s *Stream) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
+	}
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	if s.readBy.over() {
+		return 0, os.ErrDeadlineExceeded
 	}
 	for {
 		n, grow, err := s.take(p)
@@ -191,6 +197,9 @@ func (s *Stream) awaitNews() error {
 func (s *Stream) Write(p []byte) (int, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	if s.writeBy.over() {
+		return 0, os.ErrDeadlineExceeded
+	}
 	total := 0
 	for len(p) > 0 {
 		cells, n, err := s.mux.reserve(s, len(p))
@@ -313,7 +322,8 @@ func (s *Stream) Close() error {
 	return nil
 }
 
-// Reset ends both directions at once and tells the other side why.
+// Reset ends both directions at once and tells the other side why. What has
+// arrived is dropped.
 func (s *Stream) Reset(r cell.Reason) {
 	m := s.mux
 	m.mu.Lock()
@@ -326,6 +336,9 @@ func (s *Stream) Reset(r cell.Reason) {
 	}
 	m.mu.Unlock()
 	s.end(&Error{r})
+	s.mu.Lock()
+	s.inbox.drop(m.pool)
+	s.mu.Unlock()
 	m.kick()
 }
 
