@@ -215,7 +215,15 @@ func (n *Node) awaitRTT(l *link.Link) {
 }
 
 func (n *Node) linkConfig(identified bool) link.Config {
-	c := link.Config{Accept: n.newRelay, Pool: &n.pool, Log: n.config.Log}
+	var last *relay // the link's reader owns it
+	accept := func(back *link.Leg) link.Receiver {
+		if last != nil {
+			last.interrupt()
+		}
+		last = n.newRelay(back)
+		return last
+	}
+	c := link.Config{Accept: accept, Pool: &n.pool, Log: n.config.Log}
 	if identified {
 		c.Identity = n.config.Identity
 	}

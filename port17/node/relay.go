@@ -35,7 +35,7 @@ type relay struct {
 }
 
 // newRelay is asked by links when somebody creates a circuit.
-func (n *Node) newRelay(back *link.Leg) link.Receiver {
+func (n *Node) newRelay(back *link.Leg) *relay {
 	return &relay{node: n, back: back, burst: make([]byte, 0, cell.BurstSize), padding: circuit.NewPadding()}
 }
 
@@ -59,6 +59,16 @@ func (r *relay) Receive(cells []byte) {
 	}
 	if reason := r.passOn(cells); reason != 0 {
 		r.end(reason, 0)
+	}
+}
+
+// interrupt ends the circuit if its burst has not arrived by now, when the
+// link's next one begins: so a link never holds more than one half burst, and
+// nobody can fill the memory with first cells.
+func (r *relay) interrupt() {
+	if r.burst != nil {
+		r.burst = nil
+		r.end(cell.Protocol, 0)
 	}
 }
 
