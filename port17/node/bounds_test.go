@@ -1,10 +1,13 @@
 package node_test
 
 import (
+	"errors"
+	"net"
 	"testing"
 	"time"
 
 	"safing/port17/cell"
+	"safing/port17/circuit"
 	"safing/port17/testnet"
 )
 
@@ -54,5 +57,47 @@ func TestHalfBursts(t *testing.T) {
 	case <-l.Done():
 		t.Error("the link ended:", l.Err())
 	default:
+	}
+}
+
+// An exit that is out of memory ends circuits on which more is sent, whichever
+// end sends.
+func TestExitOutOfMemory(t *testing.T) {
+	for _, sender := range []string{"origin", "destination"} {
+		t.Run(sender, func(t *testing.T) {
+			n := testnet.Start(t, 3)
+			server, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { server.Close() })
+			l, hops := route(t, n, 0, 1)
+			to := target(server.Addr().(*net.TCPAddr).AddrPort())
+			c, s, err := circuit.Dial(l, hops, &to, nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn, err := server.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			<-s.Opened()
+			n.Nodes[1].FillMemory()
+			if sender == "origin" {
+				s.Write([]byte("x"))
+			} else {
+				conn.Write([]byte("x"))
+			}
+			select {
+			case <-c.Done():
+			case <-time.After(5 * time.Second):
+				t.Fatal("the circuit lives on")
+			}
+			var ended *circuit.Error
+			if err := c.Err(); !errors.As(err, &ended) || ended.Reason != cell.OutOfMemory || ended.Hop != 1 {
+				t.Errorf("the circuit ended: %v", err)
+			}
+		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"safing/port17/cell"
 	"safing/port17/circuit"
 	"safing/port17/circuit/stream"
+	"safing/port17/link"
 	"safing/tinker"
 )
 
@@ -22,7 +23,10 @@ const (
 	maxAddresses   = 4 // of a name that are tried
 )
 
-var errCircuitEnded = errors.New("node: the circuit has ended")
+var (
+	errCircuitEnded = errors.New("node: the circuit has ended")
+	errOutOfMemory  = errors.New("node: out of memory")
+)
 
 // becomeExit makes this node the circuit's end and serves what came with the
 // hello. The caller holds mu.
@@ -37,7 +41,14 @@ func (r *relay) becomeExit(seal *tinker.Sealer, first []byte) cell.Reason {
 				seal.Seal(payload[:layer], byte(cell.LocalLayer))
 				padding.Fill(payload[layer:])
 			}
-			return r.back.Push(cell.Relay, cells...)
+			err := errOutOfMemory
+			if r.node.pool.Used() <= maxCells {
+				err = r.back.Push(cell.Relay, cells...)
+			}
+			if err != nil {
+				go r.end(sendReason(err), 0) // not here: the mux calls
+			}
+			return err
 		},
 	})
 	r.mux.Ready()
@@ -46,6 +57,17 @@ func (r *relay) becomeExit(seal *tinker.Sealer, first []byte) cell.Reason {
 		return cell.Protocol
 	}
 	return 0
+}
+
+// sendReason is why a circuit ends from which the exit could not send.
+func sendReason(err error) cell.Reason {
+	switch {
+	case errors.Is(err, errOutOfMemory):
+		return cell.OutOfMemory
+	case errors.Is(err, link.ErrQueueFull):
+		return cell.QueueFull
+	}
+	return cell.LinkBroken
 }
 
 // An exit connects streams to their targets.

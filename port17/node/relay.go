@@ -198,6 +198,10 @@ func (r *relay) passOn(cells []byte) cell.Reason {
 			pool.PutAll(batch[:n])
 			return cell.Altered
 		case cell.Layer(typ) == cell.LocalLayer && r.mux != nil:
+			if pool.Used() > maxCells { // what nobody reads stays in its cells
+				pool.Put(b)
+				return cell.OutOfMemory
+			}
 			if r.mux.Receive(b, cell.HeaderSize, end) != nil {
 				return cell.Protocol
 			}

@@ -1,0 +1,8 @@
+package node
+
+// FillMemory makes the node believe that all the cells it may have are in use.
+func (n *Node) FillMemory() {
+	for n.pool.Used() <= maxCells {
+		n.pool.Get()
+	}
+}
