@@ -8,6 +8,7 @@ import (
 
 	"safing/port17/cell"
 	"safing/port17/circuit"
+	"safing/port17/circuit/stream"
 	"safing/port17/testnet"
 )
 
@@ -99,5 +100,47 @@ func TestExitOutOfMemory(t *testing.T) {
 				t.Errorf("the circuit ended: %v", err)
 			}
 		})
+	}
+}
+
+// Circuits can be many and have many streams: an exit has one bound for all
+// its connections, and takes more when some have ended.
+func TestExitConnections(t *testing.T) {
+	n := testnet.Start(t, 3)
+	n.Nodes[1].LimitConnections(2)
+	server, _ := echo(t)
+	l, hops := route(t, n, 0, 1)
+	c, _, err := circuit.Dial(l, hops, nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func() (*stream.Stream, error) {
+		t.Helper()
+		s, err := c.Open(target(server), []byte("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Read(make([]byte, 1))
+		return s, err
+	}
+	first, err := ask()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ask(); err != nil {
+		t.Fatal(err)
+	}
+	var reset *stream.Error
+	if _, err := ask(); !errors.As(err, &reset) || reset.Reason != cell.Failed {
+		t.Errorf("one too many: %v", err)
+	}
+	first.Close()
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		if _, err := ask(); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("there was no room after one had ended")
+		}
 	}
 }

@@ -21,6 +21,7 @@ const (
 	lookupTimeout  = 10 * time.Second
 	connectTimeout = 20 * time.Second
 	maxAddresses   = 4 // of a name that are tried
+	maxConnections = 8192
 )
 
 var (
@@ -75,6 +76,7 @@ type exit struct {
 	policy   netmap.ExitPolicy
 	from     []netip.Addr // the node's own addresses
 	resolver *net.Resolver
+	slots    chan struct{} // one for each connection: they are files, which links need too
 
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -82,7 +84,7 @@ type exit struct {
 }
 
 func newExit(policy netmap.ExitPolicy, addresses []netip.AddrPort) *exit {
-	e := &exit{policy: policy, resolver: &net.Resolver{PreferGo: true}}
+	e := &exit{policy: policy, resolver: &net.Resolver{PreferGo: true}, slots: make(chan struct{}, maxConnections)}
 	for _, a := range addresses {
 		e.from = append(e.from, a.Addr())
 	}
@@ -102,7 +104,16 @@ func (e *exit) accept(s *stream.Stream, to cell.Target) {
 		s.Reset(cell.ShuttingDown)
 		return
 	}
-	e.running.Go(func() { e.serve(s, to) })
+	select {
+	case e.slots <- struct{}{}:
+	default:
+		s.Reset(cell.Failed)
+		return
+	}
+	e.running.Go(func() {
+		e.serve(s, to)
+		<-e.slots
+	})
 }
 
 func (e *exit) serve(s *stream.Stream, to cell.Target) {

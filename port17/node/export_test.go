@@ -6,3 +6,6 @@ func (n *Node) FillMemory() {
 		n.pool.Get()
 	}
 }
+
+// LimitConnections sets how many connections the exit makes at once.
+func (n *Node) LimitConnections(limit int) { n.exit.slots = make(chan struct{}, limit) }
