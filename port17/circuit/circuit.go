@@ -34,19 +34,20 @@ type Circuit struct {
 	sealers    []*tinker.Sealer
 	openers    []*tinker.Opener
 	padding    *Padding
+	lost       bool // cells could not be sent, so none behind them opens
 
 	// opening is held while the leg is being opened: the link's reader may
 	// call before Open has returned.
 	opening sync.Mutex
 	leg     *link.Leg
-
 	timeout *time.Timer
-	ended   func(error)
-	ending  sync.Once
-	err     error
-	done    chan struct{}
-	built   chan struct{}
-	rtt     time.Duration // set before built is closed
+
+	ended  func(error)
+	ending sync.Once
+	err    error
+	done   chan struct{}
+	built  chan struct{}
+	rtt    time.Duration // set before built is closed
 }
 
 // Dial sends what creates a circuit through the hops, the first of which is at
@@ -65,8 +66,8 @@ func Dial(l *link.Link, hops []Hop, first *cell.Target, early []byte, ended func
 	if err != nil {
 		return nil, nil, err
 	}
-	c.timeout = time.AfterFunc(replyTimeout, func() { c.fail(&Error{Reason: cell.TimedOut, Hop: 0}, cell.Finished) })
 	c.opening.Lock()
+	c.timeout = time.AfterFunc(replyTimeout, func() { c.fail(&Error{Reason: cell.TimedOut, Hop: 0}, cell.Finished) })
 	c.leg, err = l.Open(c, burst)
 	c.opening.Unlock()
 	if err != nil {
@@ -130,6 +131,7 @@ func (c *Circuit) Close() error {
 
 func (c *Circuit) fail(err error, reason cell.Reason) {
 	c.ending.Do(func() {
+		leg := c.out()
 		c.timeout.Stop()
 		c.err = err
 		if c.ended != nil {
@@ -137,7 +139,7 @@ func (c *Circuit) fail(err error, reason cell.Reason) {
 		}
 		close(c.done)
 		c.mux.Close(err)
-		if leg := c.out(); leg != nil {
+		if leg != nil {
 			leg.Close(reason, 0)
 		}
 	})
@@ -153,53 +155,54 @@ func (c *Circuit) Receive(cells []byte) {
 	for ; len(cells) > 0; cells = cells[cell.Size:] {
 		b := c.pool.Get()
 		copy(b[:], cells[:cell.Size])
-		if err := c.receive(b); err != nil {
+		if hop, err := c.receive(b); err != nil {
 			reason := cell.Altered
 			if errors.Is(err, errProtocol) {
 				reason = cell.Protocol
 			}
-			c.fail(&Error{Reason: reason, Hop: min(c.replied, len(c.hops)-1)}, reason)
+			c.fail(&Error{Reason: reason, Hop: hop}, reason)
 			return
 		}
 	}
 }
 
-// receive owns the cell.
-func (c *Circuit) receive(b *cell.Buf) error {
+// receive owns the cell. With an error it returns which hop's layer or reply
+// was wrong.
+func (c *Circuit) receive(b *cell.Buf) (hop int, err error) {
 	if cell.ParseHeader(b[:]).Command == cell.Created {
 		defer c.pool.Put(b)
 		if c.replied != 0 {
-			return errProtocol
+			return 0, errProtocol
 		}
-		return c.finish(b[cell.HeaderSize:])
+		return 0, c.finish(b[cell.HeaderSize:])
 	}
 	start, end := cell.HeaderSize, cell.HeaderSize+cell.LayerSize(c.position)
 	for i, o := range c.openers {
 		typ, content, err := o.Open(b[start:end])
 		if err != nil {
 			c.pool.Put(b)
-			return err
+			return i, err
 		}
 		start, end = start+1, start+1+len(content)
 		exit := i == len(c.hops)-1
 		switch {
 		case cell.Layer(typ) == cell.LocalLayer && exit:
-			return c.deliver(b, start, end)
+			return i, c.deliver(b, start, end)
 		case cell.Layer(typ) == cell.RelayLayer && !exit:
 			continue
 		}
 		// Padding, or frames of a node in between, which say nothing to us.
 		c.pool.Put(b)
 		if cell.Layer(typ) == cell.DropLayer || cell.Layer(typ) == cell.LocalLayer {
-			return nil
+			return i, nil
 		}
-		return errProtocol
+		return i, errProtocol
 	}
 	defer c.pool.Put(b)
 	if c.replied == 0 {
-		return errProtocol
+		return 0, errProtocol
 	}
-	return c.finish(b[start:end])
+	return c.replied, c.finish(b[start:end])
 }
 
 // deliver hands frames to the streams.
@@ -232,8 +235,14 @@ func (c *Circuit) finish(reply []byte) error {
 	return nil
 }
 
-// send puts a layer for each node around the cells' contents.
+// send puts a layer for each node around the cells' contents. When they can't
+// be sent the circuit ends, and its streams with it: not with an error of
+// this, as they learn why from fail.
 func (c *Circuit) send(cells []*cell.Buf) error {
+	if c.lost {
+		c.pool.PutAll(cells)
+		return nil
+	}
 	outermost := cell.LayerSize(c.position)
 	for _, b := range cells {
 		payload := b[cell.HeaderSize:]
@@ -245,8 +254,11 @@ func (c *Circuit) send(cells []*cell.Buf) error {
 		}
 	}
 	if err := c.out().Push(cell.Relay, cells...); err != nil {
-		go c.fail(&Error{Reason: cell.QueueFull, Hop: 0}, cell.QueueFull) // not here: the mux calls
-		return err
+		c.lost = true
+		c.pool.PutAll(cells)
+		if errors.Is(err, link.ErrQueueFull) {
+			go c.fail(&Error{Reason: cell.QueueFull, Hop: 0}, cell.QueueFull) // not here: the mux calls
+		}
 	}
 	return nil
 }
