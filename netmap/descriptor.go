@@ -98,6 +98,15 @@ func (d *Descriptor) Binding() [32]byte {
 	return sha256.Sum256(append([]byte("port17 binding v1\x00"), body...))
 }
 
+// Allows says whether the node connects to the address and port for others.
+func (d *Descriptor) Allows(to netip.AddrPort) bool {
+	own := make([]netip.Addr, len(d.Addresses))
+	for i, a := range d.Addresses {
+		own[i] = a.Addr()
+	}
+	return d.Exit.Allows(to, own...)
+}
+
 // Prekey returns the newest prekey whose slot now is in.
 func (d *Descriptor) Prekey(now time.Time) (tinker.Prekey, error) {
 	err := errors.New("it has published none")

@@ -3,6 +3,7 @@ package netmap
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -120,13 +121,18 @@ func (p ExitPolicy) Rules() []string {
 	return rules
 }
 
-// Allows says whether the node connects to the address and port.
-func (p ExitPolicy) Allows(to netip.AddrPort) bool {
+// Allows says whether a node with the addresses own connects to the address
+// and port. A node's own address leads to its machine, past the firewall before
+// it: it only matches an accepting rule that names it alone.
+func (p ExitPolicy) Allows(to netip.AddrPort, own ...netip.Addr) bool {
 	addr := to.Addr().Unmap()
 	if !addr.IsValid() || to.Port() == 0 {
 		return false
 	}
 	special := specialRange(addr)
+	if !special.IsValid() && slices.Contains(own, addr) {
+		special = netip.PrefixFrom(addr, addr.BitLen())
+	}
 	for _, r := range p.rules {
 		if r.matchesPort(to.Port()) && r.matchesAddr(addr, special) {
 			return r.accept

@@ -150,6 +150,35 @@ func TestExitPolicy(t *testing.T) {
 	}
 }
 
+// What an exit can reach on its own machine is behind the firewall that keeps
+// others out: only a rule that names the address opens it.
+func TestExitPolicyOfOwnAddresses(t *testing.T) {
+	d, _ := newDescriptor(t, 1)
+	d.Addresses = []netip.AddrPort{netip.MustParseAddrPort("8.8.8.8:1717"), netip.MustParseAddrPort("[2600::1]:1717"), netip.MustParseAddrPort("127.0.0.1:1")}
+	for _, c := range []struct {
+		rule, to string
+		want     bool
+	}{
+		{"public", "8.8.8.8:22", false},
+		{"public", "[::ffff:8.8.8.8]:22", false},
+		{"public", "[2600::1]:22", false},
+		{"public", "8.8.8.9:22", true},
+		{"accept 8.0.0.0/8:*", "8.8.8.8:22", false},
+		{"accept 8.8.8.8:80", "8.8.8.8:80", true},
+		{"accept 8.8.8.8:80", "8.8.8.8:22", false},
+		{"accept 127.0.0.0/8:*", "127.0.0.1:80", true},
+	} {
+		p, err := ParseExitPolicy([]string{c.rule})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Exit = p
+		if got := d.Allows(netip.MustParseAddrPort(c.to)); got != c.want {
+			t.Errorf("%q allows %s: %v, want %v", c.rule, c.to, got, c.want)
+		}
+	}
+}
+
 func newNetwork(t testing.TB) (*Network, note.Signer) {
 	t.Helper()
 	skey, vkey, err := note.GenerateKey(nil, "test")

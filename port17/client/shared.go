@@ -162,7 +162,7 @@ func (s *shared) exit() netmap.Node { return s.hops[len(s.hops)-1].Node }
 // fits says whether the exit allows the target.
 func (s *shared) fits(t cell.Target) bool {
 	if t.Addr.IsValid() {
-		return s.exit().Exit.Allows(t.AddrPort())
+		return s.exit().Allows(t.AddrPort())
 	}
 	return s.exit().Exit.AllowsPort(t.Port)
 }

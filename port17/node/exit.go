@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -142,9 +143,12 @@ func (e *exit) connect(ctx context.Context, to cell.Target) (*net.TCPConn, cell.
 	if !e.policy.AllowsPort(to.Port) {
 		return nil, cell.Policy
 	}
+	own, err := e.own()
+	if err != nil {
+		return nil, cell.Failed
+	}
 	addresses := []netip.Addr{to.Addr}
 	if to.Host != "" {
-		var err error
 		lookup, cancel := context.WithTimeout(ctx, lookupTimeout)
 		addresses, err = e.resolver.LookupNetIP(lookup, "ip", to.Host)
 		cancel()
@@ -156,7 +160,7 @@ func (e *exit) connect(ctx context.Context, to cell.Target) (*net.TCPConn, cell.
 	tried := 0
 	for _, a := range addresses {
 		address := netip.AddrPortFrom(a.Unmap(), to.Port)
-		if !e.policy.Allows(address) || tried == maxAddresses {
+		if !e.policy.Allows(address, own...) || tried == maxAddresses {
 			continue
 		}
 		tried++
@@ -168,6 +172,21 @@ func (e *exit) connect(ctx context.Context, to cell.Target) (*net.TCPConn, cell.
 		reason = dialReason(err)
 	}
 	return nil, reason
+}
+
+// own returns the machine's addresses: those that the node publishes, which may
+// be on another machine that passes on, and those of its interfaces now.
+func (e *exit) own() ([]netip.Addr, error) {
+	interfaces, err := net.InterfaceAddrs()
+	own := slices.Clone(e.from)
+	for _, i := range interfaces {
+		if n, ok := i.(*net.IPNet); ok {
+			if a, ok := netip.AddrFromSlice(n.IP); ok {
+				own = append(own, a.Unmap())
+			}
+		}
+	}
+	return own, err
 }
 
 // source is the address to connect from: the node's own of the same family, so

@@ -178,7 +178,7 @@ func (s *search) exits() (exits []int) {
 		n := &s.f.nodes[i]
 		switch {
 		case !s.usable[i], len(s.r.Exits) > 0 && !slices.Contains(s.r.Exits, n.ID):
-		case to.Addr().IsValid() && n.Exit.Allows(to), !to.Addr().IsValid() && n.Exit.AllowsPort(to.Port()):
+		case to.Addr().IsValid() && n.Allows(to), !to.Addr().IsValid() && n.Exit.AllowsPort(to.Port()):
 			exits = append(exits, i)
 		}
 	}
