@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"safing/internal/command"
 	"safing/netmap"
 	"safing/port17/authority"
+	"safing/tinker/keyfile"
 )
 
 type authorityCommand struct {
@@ -21,8 +23,8 @@ type authorityCommand struct {
 
 // The files in an authority's folder.
 const (
-	keyFile  = "authority.key"
-	nameFile = "network"
+	authorityKey  = "authority.key"
+	authorityName = "network"
 )
 
 type authorityInit struct {
@@ -30,16 +32,21 @@ type authorityInit struct {
 	Network string `help:"Name of the network." required:"" placeholder:"NAME"`
 	URL     string `help:"Where nodes and clients will reach the authority." required:"" placeholder:"URL"`
 	Out     string `help:"Where to write the network's file, which nodes and clients need." default:"network.toml" type:"path" placeholder:"FILE"`
+	newPassphrase
 }
 
 // Run makes the key. It never replaces one: every node and client would have to
 // get another network file.
-func (c *authorityInit) Run(io command.IO) error {
-	path := filepath.Join(c.State, keyFile)
-	if _, err := os.Stat(path); err == nil {
+func (c *authorityInit) Run(ctx context.Context, io command.IO) error {
+	path := filepath.Join(c.State, authorityKey)
+	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("%s already holds the key of an authority: name another folder with --state", c.State)
 	}
-	signer, verifier, err := authority.GenerateKey(c.Network)
+	passphrase, err := c.choose(ctx, io, path)
+	if err != nil {
+		return err
+	}
+	key, verifier, err := authority.GenerateKey(c.Network)
 	if err != nil {
 		return err
 	}
@@ -50,10 +57,10 @@ func (c *authorityInit) Run(io command.IO) error {
 	if err := os.MkdirAll(c.State, 0o700); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(c.State, nameFile), []byte(c.Network), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(c.State, authorityName), []byte(c.Network), 0o600); err != nil {
 		return err
 	}
-	if err := os.WriteFile(path, []byte(signer), 0o600); err != nil {
+	if err := keyfile.Save(path, key, keyfile.Options{Passphrase: passphrase}); err != nil {
 		return err
 	}
 	fmt.Fprintf(io.Out, "The network's file is %s: give it to nodes and clients.\nThe authority's key is %s: keep it secret, and a copy of it safe.\n", c.Out, path)
@@ -66,18 +73,16 @@ type authorityRun struct {
 	Period   time.Duration `help:"How often nodes publish; one that is silent for three times as long is dropped." default:"10m"`
 	Validity time.Duration `help:"How long a map is valid." default:"3h"`
 	Verbose  bool          `help:"Log what a developer wants to see." short:"v"`
+	passphraseFile
 }
 
 // Run serves until ctx ends.
 func (c *authorityRun) Run(ctx context.Context, io command.IO) error {
-	key, err := os.ReadFile(filepath.Join(c.State, keyFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s holds no key of an authority: make one with port17 authority init", c.State)
-	}
+	key, err := c.key()
 	if err != nil {
 		return err
 	}
-	name, err := os.ReadFile(filepath.Join(c.State, nameFile))
+	name, err := os.ReadFile(filepath.Join(c.State, authorityName))
 	if err != nil {
 		return err
 	}
@@ -87,11 +92,24 @@ func (c *authorityRun) Run(ctx context.Context, io command.IO) error {
 		return err
 	}
 	a, err := authority.New(ctx, authority.Config{
-		Network: string(name), Key: string(key), State: c.State, Period: c.Period, Validity: c.Validity, Log: log,
+		Network: string(name), Key: key, State: c.State, Period: c.Period, Validity: c.Validity, Log: log,
 	})
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
 	fmt.Fprintf(io.Out, "ready http=%s\n", l.Addr())
 	return errors.Join(serveHTTP(ctx, l, a.Handler(), log), a.Close())
+}
+
+func (c *authorityRun) key() (ed25519.PrivateKey, error) {
+	passphrase, err := c.passphrase()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(c.State, authorityKey)
+	key, err := keyfile.Load[ed25519.PrivateKey](path, passphrase)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s holds no key of an authority: make one with port17 authority init", c.State)
+	}
+	return key, advise(err, path)
 }

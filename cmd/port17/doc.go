@@ -3,4 +3,12 @@
 //
 // Each long-running command prints one line "ready key=value …" on its standard
 // output once it serves; everything else goes to standard error.
+//
+// The keys of an authority and of nodes are files, which port17 key makes, shows
+// and encrypts. A service with an encrypted key gets the passphrase from a file,
+// for example one that systemd decrypts for it alone:
+//
+//	[Service]
+//	LoadCredentialEncrypted=passphrase:/etc/port17/passphrase.cred
+//	ExecStart=port17 node --passphrase-file=%d/passphrase …
 package main

@@ -20,7 +20,7 @@ type grammar struct {
 	Authority  authorityCommand   `cmd:"" help:"Run the authority of a network."`
 	Map        mapCommand         `cmd:"" help:"Print which nodes there are."`
 	Route      routeCommand       `cmd:"" help:"Print which route a connection would take, and why."`
-	Key        keyCommand         `cmd:"" help:"Print a node's identity; make one if there is none."`
+	Key        keyCommand         `cmd:"" help:"Make, show and encrypt the keys of nodes and authorities."`
 	Completion command.Completion `cmd:"" help:"Print a completion script for a shell."`
 }
 

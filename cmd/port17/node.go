@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -24,7 +25,8 @@ type nodeCommand struct {
 	Contact    string   `help:"How to reach the operator." placeholder:"TEXT"`
 	ExitPolicy []string `help:"Where the node connects to for others; the first rule that matches decides, and what none matches is refused. Rules are like \"accept *:80,443\" and \"reject 192.0.2.0/24:*\"; none, web and public stand for sets of rules. May be repeated." default:"none" sep:"none" placeholder:"RULE"`
 	MaxLinks   int      `help:"Nodes to which it keeps links." default:"16"`
-	Verbose    bool     `help:"Log what a developer wants to see." short:"v"`
+	passphraseFile
+	Verbose bool `help:"Log what a developer wants to see." short:"v"`
 }
 
 // Run runs the node until ctx ends.
@@ -37,7 +39,7 @@ func (c *nodeCommand) Run(ctx context.Context, io command.IO) error {
 	if err != nil {
 		return err
 	}
-	key, err := node.LoadIdentity(filepath.Join(c.State, "identity"))
+	key, err := c.identity()
 	if err != nil {
 		return err
 	}
@@ -57,19 +59,13 @@ func (c *nodeCommand) Run(ctx context.Context, io command.IO) error {
 	return n.Close()
 }
 
-type keyCommand struct {
-	State string `help:"Folder of the node." default:"/var/lib/port17/node" type:"path" placeholder:"DIR"`
-}
-
-// Run prints the identity, which the operator may have to tell others before
-// the node starts.
-func (c *keyCommand) Run(io command.IO) error {
-	key, err := node.LoadIdentity(filepath.Join(c.State, "identity"))
+// identity reads the node's key, or makes one.
+func (c *nodeCommand) identity() (ed25519.PrivateKey, error) {
+	passphrase, err := c.passphrase()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var id netmap.NodeID
-	copy(id[:], key[32:]) // RFC 8032: an Ed25519 private key ends with the public one
-	fmt.Fprintln(io.Out, id)
-	return nil
+	path := filepath.Join(c.State, "identity")
+	key, err := node.LoadIdentity(path, passphrase)
+	return key, advise(err, path)
 }

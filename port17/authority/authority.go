@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -34,18 +34,12 @@ const (
 
 // Config says what an authority signs.
 type Config struct {
-	Network  string        // the network's name
-	Key      string        // C2SP signer key, as GenerateKey returns it
-	State    string        // folder of the database
-	Period   time.Duration // between two descriptors of a node; DefaultPeriod if 0
-	Validity time.Duration // of a map; DefaultValidity if 0
-	Log      *slog.Logger  // nil discards
-}
-
-// GenerateKey makes an authority's signer key, which is secret, and its
-// verifier key for the network's file.
-func GenerateKey(network string) (signer, verifier string, err error) {
-	return note.GenerateKey(rand.Reader, network)
+	Network  string             // the network's name
+	Key      ed25519.PrivateKey // as GenerateKey returns it
+	State    string             // folder of the database
+	Period   time.Duration      // between two descriptors of a node; DefaultPeriod if 0
+	Validity time.Duration      // of a map; DefaultValidity if 0
+	Log      *slog.Logger       // nil discards
 }
 
 // An Authority gathers descriptors and signs maps.
@@ -86,9 +80,9 @@ func New(ctx context.Context, c Config) (*Authority, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	signer, err := note.NewSigner(c.Key)
+	signer, err := newSigner(c.Network, c.Key)
 	if err != nil {
-		return nil, fmt.Errorf("read the authority's key: %w", err)
+		return nil, err
 	}
 	s, err := openStore(ctx, filepath.Join(c.State, "authority.db"))
 	if err != nil {

@@ -236,7 +236,7 @@ func TestManyStreams(t *testing.T) {
 
 func TestStartErrors(t *testing.T) {
 	n := testnet.Start(t, 2)
-	key, err := node.LoadIdentity(filepath.Join(t.TempDir(), "identity"))
+	key, err := node.LoadIdentity(filepath.Join(t.TempDir(), "identity"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,17 +258,17 @@ func TestStartErrors(t *testing.T) {
 
 func TestIdentity(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "identity")
-	first, err := node.LoadIdentity(path)
+	first, err := node.LoadIdentity(path, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := node.LoadIdentity(path); err != nil || !first.Equal(again) {
+	if again, err := node.LoadIdentity(path, ""); err != nil || !first.Equal(again) {
 		t.Errorf("loaded again: %v", err)
 	}
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := node.LoadIdentity(path); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+	if _, err := node.LoadIdentity(path, ""); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("a key that others can read: %v", err)
 	}
 }

@@ -39,7 +39,7 @@ func Start(t testing.TB, count int) *Network {
 			t.Fatal(err)
 		}
 		dir := t.TempDir()
-		key, err := node.LoadIdentity(filepath.Join(dir, "identity"))
+		key, err := node.LoadIdentity(filepath.Join(dir, "identity"), "")
 		if err != nil {
 			t.Fatal(err)
 		}
