@@ -130,7 +130,7 @@ func TestReadFromErrors(t *testing.T) {
 				t.Fatal(err)
 			}
 			test.cut(p, s, peer, in)
-			go io.Copy(io.Discard, peer)
+			p.running.Go(func() { io.Copy(io.Discard, peer) })
 			if err := <-result; !test.want(err) {
 				t.Errorf("error %v", err)
 			}

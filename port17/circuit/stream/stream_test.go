@@ -225,6 +225,7 @@ func TestClose(t *testing.T) {
 		if _, err := s.Write([]byte("more")); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("write after it: %v", err)
 		}
+		synctest.Wait()
 		if _, err := peer.Write([]byte("more")); err == nil {
 			t.Error("the other side could still write")
 		}
