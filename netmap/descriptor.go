@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"safing/tinker"
@@ -170,6 +171,9 @@ func (w *descriptorWire) descriptor() (*Descriptor, error) {
 	policy, err := ParseExitPolicy(w.Exit)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDescriptor, err)
+	}
+	if !slices.Equal(policy.Rules(), w.Exit) {
+		return nil, fmt.Errorf("%w: its exit policy is not in the form of rules", ErrDescriptor)
 	}
 	d := &Descriptor{
 		ID: w.ID, Name: w.Name, Owner: w.Owner, Group: w.Group, Country: w.Country, ASN: w.ASN,

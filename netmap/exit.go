@@ -1,6 +1,7 @@
 package netmap
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -103,11 +104,17 @@ func parseExitRule(text string) (exitRule, error) {
 func parsePrefix(s string) (netip.Prefix, error) {
 	s = strings.NewReplacer("[", "", "]", "").Replace(s)
 	if a, err := netip.ParseAddr(s); err == nil {
+		if a.Zone() != "" {
+			return netip.Prefix{}, errors.New("it has a zone")
+		}
 		return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
 		return p, err
+	}
+	if p.Addr().Is4In6() {
+		return p, errors.New("it is mapped: write it as IPv4")
 	}
 	return p.Masked(), nil
 }
@@ -125,7 +132,7 @@ func (p ExitPolicy) Rules() []string {
 // and port. A node's own address leads to its machine, past the firewall before
 // it: it only matches an accepting rule that names it alone.
 func (p ExitPolicy) Allows(to netip.AddrPort, own ...netip.Addr) bool {
-	addr := to.Addr().Unmap()
+	addr := to.Addr().Unmap().WithZone("") // a prefix contains no address with a zone
 	if !addr.IsValid() || to.Port() == 0 {
 		return false
 	}
@@ -201,9 +208,12 @@ var specialRanges = [...]netip.Prefix{
 	netip.MustParsePrefix("64:ff9b::/96"),
 	netip.MustParsePrefix("64:ff9b:1::/48"),
 	netip.MustParsePrefix("100::/64"),
+	netip.MustParsePrefix("100:0:0:1::/64"),
 	netip.MustParsePrefix("2001::/23"),
 	netip.MustParsePrefix("2001:db8::/32"),
 	netip.MustParsePrefix("2002::/16"),
+	netip.MustParsePrefix("3fff::/20"),
+	netip.MustParsePrefix("5f00::/16"),
 	netip.MustParsePrefix("fc00::/7"),
 	netip.MustParsePrefix("fe80::/10"),
 	netip.MustParsePrefix("fec0::/10"),

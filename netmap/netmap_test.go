@@ -68,6 +68,23 @@ func TestDescriptor(t *testing.T) {
 	}
 }
 
+// A descriptor has one form, the one that its values make.
+func TestDescriptorExitRules(t *testing.T) {
+	d, key := newDescriptor(t, 1)
+	for _, rules := range [][]string{{"public"}, {"none"}, {" accept *:80"}} {
+		w := d.wire()
+		w.Exit = rules
+		body, err := encode(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed := append(ed25519.Sign(key, append([]byte(descriptorPrefix), body...)), body...)
+		if _, err := OpenDescriptor(signed); !errors.Is(err, ErrDescriptor) {
+			t.Errorf("with the rules %q: %v, want %v", rules, err, ErrDescriptor)
+		}
+	}
+}
+
 func TestBinding(t *testing.T) {
 	d, _ := newDescriptor(t, 1)
 	was := d.Binding()
@@ -117,6 +134,10 @@ func TestExitPolicy(t *testing.T) {
 		{"public", "192.168.1.1:80", false},
 		{"public", "[::ffff:10.0.0.1]:80", false},
 		{"public", "[fe80::1]:80", false},
+		{"public", "[fe80::1%eth0]:80", false},
+		{"accept [fe80::]/10:80", "[fe80::1%eth0]:80", true},
+		{"public", "[3fff::1]:80", false},
+		{"public", "[5f00::1]:80", false},
 		{"public", "[::ffff:8.8.8.8]:80", true},
 		{"accept 0.0.0.0/0:*", "10.0.0.1:80", false},
 		{"accept 127.0.0.0/8:*", "127.11.0.1:5", true},
@@ -139,7 +160,10 @@ func TestExitPolicy(t *testing.T) {
 			t.Errorf("%q allows %s: %v, want %v", c.rules, c.to, got, c.want)
 		}
 	}
-	for _, bad := range []string{"", "allow *:80", "accept *", "accept *:0", "accept *:9-8", "accept *:70000", "accept x:80", "accept 1.2.3.4/33:80"} {
+	for _, bad := range []string{
+		"", "allow *:80", "accept *", "accept *:0", "accept *:9-8", "accept *:70000", "accept x:80", "accept 1.2.3.4/33:80",
+		"accept [fe80::1%\x1b[2J]:80", "reject ::ffff:10.0.0.0/104:*",
+	} {
 		if _, err := ParseExitPolicy([]string{bad}); err == nil || !strings.Contains(err.Error(), "write it like") {
 			t.Errorf("rule %q: error %v", bad, err)
 		}
