@@ -54,10 +54,10 @@ func (r *relay) becomeExit(seal *tinker.Sealer, first []byte) cell.Reason {
 		},
 	})
 	r.mux.Ready()
-	r.ready.Store(true)
 	if r.mux.ReceiveFirst(first) != nil {
 		return cell.Protocol
 	}
+	r.ready.Store(true) // not before: the link's reader would overtake what came first
 	return 0
 }
 
