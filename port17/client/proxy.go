@@ -13,6 +13,7 @@ import (
 const (
 	maxProxied     = 4096             // connections of one listener
 	requestTimeout = 30 * time.Second // for the proxy request
+	maxRequest     = 64 << 10         // bytes that are read for it
 	dialTimeout    = 30 * time.Second
 )
 
@@ -71,7 +72,8 @@ func (c *Client) ServeSOCKS(ctx context.Context, l net.Listener) error {
 // serveProxy answers one connection of a proxy's user.
 func (c *Client) serveProxy(ctx context.Context, conn *net.TCPConn) {
 	conn.SetDeadline(time.Now().Add(requestTimeout))
-	r := bufio.NewReaderSize(conn, 4096)
+	// What follows the request is read from the connection itself.
+	r := bufio.NewReaderSize(io.LimitReader(conn, maxRequest), 4096)
 	first, err := r.Peek(1)
 	if err != nil {
 		return
