@@ -92,7 +92,9 @@ func (c *Client) serveProxy(ctx context.Context, conn *net.TCPConn) {
 	to, err := c.Dial(dialCtx, request.Request)
 	if err != nil {
 		request.refuse(err)
-		c.config.Log.Warn("a connection could not be opened", "error", err)
+		// The error may name the destination.
+		c.config.Log.Warn("a connection could not be opened")
+		c.config.Log.Debug("a connection could not be opened", "error", err)
 		return
 	}
 	defer to.Close()

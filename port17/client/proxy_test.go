@@ -1,17 +1,24 @@
 package client_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"golang.org/x/net/proxy"
+
 	"safing/netmap"
 	"safing/port17/client"
+	"safing/port17/testnet"
 )
 
 // A request that has no end is not kept until its time is over.
@@ -33,5 +40,56 @@ func TestEndlessRequest(t *testing.T) {
 	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
 	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the proxy still reads: %v", err)
+	}
+}
+
+// A lines is a log that can be read while others write it.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// Where a user goes is not logged, not even when there is no way to it.
+func TestLogsNoDestination(t *testing.T) {
+	var log lines
+	c, err := client.New(t.Context(), client.Config{
+		Network: testnet.Start(t, 4).Trust, State: t.TempDir(),
+		Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelInfo})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := c.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	dialer, err := proxy.SOCKS5("tcp", serveProxy(t, c), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dialer.Dial("tcp", "10.9.8.7:80"); err == nil {
+		t.Error("an address that no exit allows was connected")
+	}
+	for deadline := time.Now().Add(5 * time.Second); !strings.Contains(log.String(), "could not be opened"); {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing was logged")
+		}
+	}
+	if strings.Contains(log.String(), "10.9.8.7") {
+		t.Errorf("the log names the destination:\n%s", &log)
 	}
 }
