@@ -19,6 +19,7 @@ const (
 	tolerance   = 2 * time.Millisecond  // a route that is slower by this, and by
 	toleranceOf = 8                     // an eighth of the fastest, is as good
 	maxNodes    = 8                     // of a route that is asked for
+	maxSteps    = 4 << 20               // of one search; the exits share them
 )
 
 // ErrNoRoute means that no route fulfils the request.
@@ -111,7 +112,7 @@ func (f *Finder) Explain(r Request) (Explanation, error) {
 	}
 	s.entries()
 	for _, e := range exits {
-		s.path = append(s.path[:0], e)
+		s.path, s.steps = append(s.path[:0], e), maxSteps/len(exits)
 		s.extend(s.penalty(e))
 	}
 	if len(s.best) == 0 {
@@ -136,6 +137,8 @@ type search struct {
 	want   int
 	usable []bool
 	entry  map[int]bool // nil: every node
+	far    []int        // links between each node and an entry, at least; nil with entry
+	steps  int          // that may still be taken from this exit
 	path   []int        // exit first
 	best   []found      // fastest first
 
@@ -196,6 +199,29 @@ func (s *search) entries() {
 			s.entry[i] = true
 		}
 	}
+	s.measure()
+}
+
+// measure finds out how far the nodes are from the entries, so that no time is
+// lost among nodes from which there is no way to one.
+func (s *search) measure() {
+	s.far = make([]int, len(s.f.nodes))
+	var queue []int
+	for i := range s.far {
+		s.far[i] = maxNodes
+		if s.entry[i] && s.usable[i] {
+			s.far[i] = 0
+			queue = append(queue, i)
+		}
+	}
+	for ; len(queue) > 0; queue = queue[1:] {
+		for _, l := range s.f.nodes[queue[0]].links {
+			if s.usable[l.to] && s.far[l.to] == maxNodes {
+				s.far[l.to] = s.far[queue[0]] + 1
+				queue = append(queue, l.to)
+			}
+		}
+	}
 }
 
 func (s *search) penalty(exit int) time.Duration {
@@ -218,12 +244,21 @@ func (s *search) extend(cost time.Duration) {
 		if s.tooSlow(cost + l.rtt) {
 			return // the links behind it are slower still
 		}
-		if s.usable[l.to] && !s.conflicts(l.to) {
+		if s.steps--; s.steps < 0 {
+			return // who says that there are many links does not keep us busy
+		}
+		if s.usable[l.to] && s.leads(l.to) && !s.conflicts(l.to) {
 			s.path = append(s.path, l.to)
 			s.extend(cost + l.rtt)
 			s.path = s.path[:len(s.path)-1]
 		}
 	}
+}
+
+// leads says whether the node can be followed by as many as are missing, of
+// which the last is an entry.
+func (s *search) leads(i int) bool {
+	return s.far == nil || s.far[i] < s.want-len(s.path)
 }
 
 func (s *search) entryCost(i int) time.Duration {
