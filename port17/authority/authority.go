@@ -29,7 +29,8 @@ const (
 	maxSkew   = 10 * time.Minute       // between a node's clock and ours
 	keepFor   = 3                      // periods after which a silent node is dropped
 	maxNodes  = 10000
-	backdated = time.Minute // maps are valid from so long ago, for slow clocks
+	maxBytes  = netmap.MaxMap - 1<<20 // of all descriptors, with room for what a map adds
+	backdated = time.Minute           // maps are valid from so long ago, for slow clocks
 )
 
 // Config says what an authority signs.
@@ -48,8 +49,14 @@ type Authority struct {
 	signer note.Signer
 	store  *store
 
+	// adding is held while a descriptor is judged and kept, so that of two at
+	// once both count. It is taken before mu.
+	adding sync.Mutex
+	room   int // bytes that the descriptors may have together
+
 	mu      sync.Mutex
 	nodes   map[netmap.NodeID]entry
+	size    int // bytes of the descriptors
 	current signedMap
 	changed chan struct{} // closed when current is replaced
 	dirty   chan struct{} // a token when a new map is due
@@ -89,10 +96,13 @@ func New(ctx context.Context, c Config) (*Authority, error) {
 		return nil, err
 	}
 	a := &Authority{
-		config: c, signer: signer, store: s,
+		config: c, signer: signer, store: s, room: maxBytes,
 		changed: make(chan struct{}), dirty: make(chan struct{}, 1),
 	}
 	if a.nodes, a.current.sequence, err = s.load(ctx); err == nil {
+		for _, e := range a.nodes {
+			a.size += len(e.signed)
+		}
 		err = a.publish(ctx)
 	}
 	if err != nil {
@@ -124,13 +134,19 @@ func (a *Authority) Add(ctx context.Context, signed []byte) error {
 	if _, err := d.Recipient(now); err != nil {
 		return err
 	}
+	a.adding.Lock()
+	defer a.adding.Unlock()
 	a.mu.Lock()
 	old, known := a.nodes[d.ID]
 	full := !known && len(a.nodes) >= maxNodes
+	grows := len(signed) - len(old.signed)
+	large := grows > 0 && a.size+grows > a.room
 	a.mu.Unlock()
 	switch {
 	case full:
 		return fmt.Errorf("the network has %d nodes and takes no more", maxNodes)
+	case large:
+		return fmt.Errorf("the map has no room for the descriptor's %d bytes", len(signed))
 	case known && d.Published.Before(old.descriptor.Published):
 		return errors.New("a newer descriptor of the node is known")
 	}
@@ -140,6 +156,7 @@ func (a *Authority) Add(ctx context.Context, signed []byte) error {
 	}
 	a.mu.Lock()
 	a.nodes[d.ID] = e
+	a.size += grows
 	a.mu.Unlock()
 	if !known || !bytes.Equal(old.signed, signed) {
 		a.touch()
@@ -186,12 +203,15 @@ func (a *Authority) run(ctx context.Context) {
 // dropSilent forgets the nodes that were not heard of, and says whether there
 // were any.
 func (a *Authority) dropSilent(ctx context.Context) bool {
+	a.adding.Lock()
+	defer a.adding.Unlock()
 	limit := time.Now().Add(-keepFor * a.config.Period)
 	var gone []netmap.NodeID
 	a.mu.Lock()
 	for id, e := range a.nodes {
 		if e.received.Before(limit) {
 			delete(a.nodes, id)
+			a.size -= len(e.signed)
 			gone = append(gone, id)
 		}
 	}
