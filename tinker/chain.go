@@ -2,8 +2,7 @@ package tinker
 
 import (
 	"crypto/cipher"
-	"crypto/hmac"
-	"crypto/sha256"
+	"crypto/hkdf"
 	"encoding/binary"
 	"time"
 )
@@ -12,80 +11,94 @@ const (
 	// LayerOverhead is what a sealed message is longer than its content: a
 	// type byte before it and a tag behind it.
 	LayerOverhead = 1 + tagSize
+	// MaxType is the highest type of a message.
+	MaxType = 0x3f
 
-	stepUnits = 64               // a key is used for as many units
+	stepUnits = 64               // a message key is used for as many units
 	unitSize  = 4096             // bytes of a message that count as one unit
 	stepTime  = 10 * time.Second // and for as long
 
-	typeStep  = 0x80 // flag in the type byte: the sender steps after this message
+	// Flags in the type byte say what the sender does after this message.
+	typeStep    = 0x80 // the chain goes on to its next message key
+	typeRatchet = 0x40 // the chain of the next root begins
+
 	nonceSize = 12
 )
 
 // A chain is one direction of the symmetric ratchet (docs/spec/tinker.md#chain).
 // Both ends hold the same chain and step it at the same messages.
 type chain struct {
-	suite *suite
-	th    [32]byte
-	key   [32]byte // chain key; the message keys of the past don't follow from it
-	aead  cipher.AEAD
-	iv    [nonceSize]byte
-	nonce [nonceSize]byte
-	count uint64 // messages under this key
-	units int    // size of the messages under this key
+	suite   *suite
+	purpose string // of its keys: suite and transcript
+	key     []byte // chain key; the message keys of the past don't follow from it
+	aead    cipher.AEAD
+	iv      [nonceSize]byte
+	nonce   [nonceSize]byte
+	count   uint64 // messages under this message key
+	units   int    // size of the messages under this message key
+	bytes   uint64 // size of the messages in this chain
 }
 
-func (c *chain) init(s *suite, secret []byte, th [32]byte) error {
-	c.suite, c.th = s, th
-	copy(c.key[:], secret)
-	clear(secret)
-	return c.derive()
+// newChain takes the secret over.
+func newChain(s *suite, secret []byte, th [32]byte) (*chain, error) {
+	c := &chain{suite: s, purpose: s.purpose("tinker chain v1", th), key: secret}
+	if err := c.derive(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // step goes on to the next message key. What could fail has already worked in
-// init, with inputs of the same sizes.
+// newChain, with inputs of the same sizes.
 func (c *chain) step() {
 	if err := c.derive(); err != nil {
 		panic("tinker: step the chain: " + err.Error())
 	}
 }
 
-// derive makes the next message key and forgets the last one.
+// derive makes the next message key and chain key, and forgets the last ones.
 func (c *chain) derive() error {
-	mk := prf(c.key[:], 1)
-	next := prf(c.key[:], 2)
-	copy(c.key[:], next)
-	clear(next)
-	material, err := expand(c.suite, mk, "tinker message v1", c.th, 32+nonceSize)
-	clear(mk)
+	n := len(c.key)
+	material, err := hkdf.Expand(c.suite.hash, c.key, c.purpose, n+aeadKeySize+nonceSize)
 	if err != nil {
 		return err
 	}
 	defer clear(material)
-	c.aead, err = c.suite.newAEAD(material[:32])
-	copy(c.iv[:], material[32:])
+	copy(c.key, material)
+	c.aead, err = c.suite.newAEAD(material[n : n+aeadKeySize])
+	copy(c.iv[:], material[n+aeadKeySize:])
 	c.count, c.units = 0, 0
 	return err
 }
 
-// prf is HMAC-SHA256 of one byte.
-func prf(key []byte, b byte) []byte {
-	m := hmac.New(sha256.New, key)
-	m.Write([]byte{b})
-	return m.Sum(nil)
+// erase forgets the keys.
+func (c *chain) erase() {
+	clear(c.key)
+	c.aead = nil
 }
 
 // next is the nonce of the next message: the counter is never sent.
 func (c *chain) next() []byte {
-	copy(c.nonce[:], c.iv[:])
-	low := c.nonce[nonceSize-8:]
-	binary.BigEndian.PutUint64(low, binary.BigEndian.Uint64(low)^c.count)
+	c.nonceAt(0, &c.nonce)
 	return c.nonce[:]
 }
 
-// used counts a message of size bytes. It steps the chain when the key is used
-// up or the message's type says so, and reports that.
+// nonceAt writes the nonce of the message that is ahead messages after the
+// next one. The message key must still be the same there.
+func (c *chain) nonceAt(ahead int, nonce *[nonceSize]byte) {
+	*nonce = c.iv
+	low := nonce[nonceSize-8:]
+	binary.BigEndian.PutUint64(low, binary.BigEndian.Uint64(low)^(c.count+uint64(ahead)))
+}
+
+// left is how many messages of one unit the message key still takes.
+func (c *chain) left() int { return stepUnits - c.units }
+
+// used counts a message of size bytes. It steps the chain when the message key
+// is used up or the message's type says so, and reports that.
 func (c *chain) used(size int, typ byte) bool {
 	c.count++
+	c.bytes += uint64(size)
 	c.units += max(1, (size+unitSize-1)/unitSize)
 	if c.units < stepUnits && typ&typeStep == 0 {
 		return false

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-func newPair(t testing.TB) (*Prekeys, Recipient) {
+func newPair(t testing.TB, id SuiteID) (*Prekeys, Recipient) {
 	t.Helper()
-	c := PrekeyConfig{Identity: [32]byte{1}, Binding: [32]byte{2}}
+	c := PrekeyConfig{Suite: id, Identity: [32]byte{1}, Binding: [32]byte{2}, ReplayLimit: 1 << 30}
 	p, err := NewPrekeys(c)
 	if err != nil {
 		t.Fatal(err)
@@ -20,9 +20,9 @@ func newPair(t testing.TB) (*Prekeys, Recipient) {
 }
 
 // handshake runs a whole one and returns both sessions.
-func handshake(t testing.TB) (initiator, responder *Session) {
+func handshake(t testing.TB, id SuiteID) (initiator, responder *Session) {
 	t.Helper()
-	keys, to := newPair(t)
+	keys, to := newPair(t, id)
 	i, hello, err := Initiate(to, "test", []byte("payload"))
 	if err != nil {
 		t.Fatal(err)
@@ -38,98 +38,185 @@ func handshake(t testing.TB) (initiator, responder *Session) {
 }
 
 func TestHandshake(t *testing.T) {
-	keys, to := newPair(t)
-	i, hello, err := Initiate(to, "test", []byte("payload"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := len(hello), len("payload")+HelloOverhead; got != want {
-		t.Errorf("hello has %d bytes, want %d", got, want)
-	}
-	early := i.Early().SealTo(nil, []byte("early"), 7)
+	perSuite(t, func(t *testing.T, id SuiteID) {
+		keys, to := newPair(t, id)
+		i, hello, err := Initiate(to, "test", []byte("payload"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := len(hello), len("payload")+id.HelloOverhead(); got != want {
+			t.Errorf("hello has %d bytes, want %d", got, want)
+		}
+		if got, err := HelloSuite(hello); got != id || err != nil {
+			t.Errorf("its suite: %v, %v", got, err)
+		}
+		early := seal(t, i.Early(), []byte("early"), 7)
 
-	r, err := keys.Respond("test", hello)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(r.Payload) != "payload" || len(r.Reply) != ReplySize {
-		t.Errorf("payload %q, reply of %d bytes", r.Payload, len(r.Reply))
-	}
-	typ, content, err := r.Early.Open(early)
-	if err != nil || typ != 7 || string(content) != "early" {
-		t.Errorf("early data: type %d, %q, %v", typ, content, err)
-	}
-	back := r.Session.Send.SealTo(nil, []byte("answer"), 1)
+		r, err := keys.Respond("test", hello)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(r.Payload) != "payload" || len(r.Reply) != id.ReplySize() {
+			t.Errorf("payload %q, reply of %d bytes", r.Payload, len(r.Reply))
+		}
+		typ, content, err := r.Early.Open(early)
+		if err != nil || typ != 7 || string(content) != "early" {
+			t.Errorf("early data: type %d, %q, %v", typ, content, err)
+		}
+		back := seal(t, r.Session.Send, []byte("answer"), 1)
 
-	s, err := i.Finish(r.Reply)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.Transcript != r.Session.Transcript {
-		t.Error("the two sides have different transcripts")
-	}
-	if _, content, err := s.Recv.Open(back); err != nil || string(content) != "answer" {
-		t.Errorf("answer: %q, %v", content, err)
-	}
-	if _, content, err := r.Session.Recv.Open(s.Send.SealTo(nil, []byte("more"), 1)); err != nil || string(content) != "more" {
-		t.Errorf("more: %q, %v", content, err)
-	}
+		reply, rest, err := i.SplitReply(append(bytes.Clone(r.Reply), "rest"...))
+		if err != nil || string(rest) != "rest" {
+			t.Fatalf("split the reply: %q, %v", rest, err)
+		}
+		s, err := i.Finish(reply)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Transcript != r.Session.Transcript || s.Suite() != id || r.Session.Suite() != id {
+			t.Error("the two sides do not agree")
+		}
+		if got := open(t, s.Recv, back); string(got) != "answer" {
+			t.Errorf("answer: %q", got)
+		}
+		if got := open(t, r.Session.Recv, seal(t, s.Send, []byte("more"), 1)); string(got) != "more" {
+			t.Errorf("more: %q", got)
+		}
+	})
 }
 
-// Nothing of a hello may be changed, nor what both must agree on.
+// No bit of a hello may be changed, nor what both must agree on.
 func TestHelloIsBound(t *testing.T) {
-	keys, to := newPair(t)
-	_, hello, err := Initiate(to, "test", []byte("payload"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range hello {
-		flipped := bytes.Clone(hello)
-		flipped[i] ^= 1
-		if _, err := keys.Respond("test", flipped); err == nil {
-			t.Fatalf("a hello with byte %d flipped was answered", i)
+	perSuite(t, func(t *testing.T, id SuiteID) {
+		t.Parallel()
+		keys, to := newPair(t, id)
+		_, hello, err := Initiate(to, "test", []byte("payload"))
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	for n := range 64 {
-		if _, err := keys.Respond("test", hello[:n*len(hello)/64]); err == nil {
-			t.Fatalf("a hello cut to %d bytes was answered", n)
+		for bit := range 8 * len(hello) {
+			flipped := bytes.Clone(hello)
+			flipped[bit/8] ^= 1 << (bit % 8)
+			if _, err := keys.Respond("test", flipped); err == nil {
+				t.Fatalf("a hello with bit %d flipped was answered", bit)
+			}
 		}
-	}
-	if _, err := keys.Respond("other", hello); !errors.Is(err, ErrDecrypt) {
-		t.Errorf("hello with another label: %v, want %v", err, ErrDecrypt)
-	}
-	other := to
-	other.Binding[0]++
-	_, wrong, _ := Initiate(other, "test", nil)
-	if _, err := keys.Respond("test", wrong); !errors.Is(err, ErrDecrypt) {
-		t.Errorf("hello with another binding: %v, want %v", err, ErrDecrypt)
-	}
-	if _, err := keys.Respond("test", hello); err != nil {
-		t.Errorf("after all that, the hello itself: %v", err)
-	}
+		for n := range 64 {
+			if _, err := keys.Respond("test", hello[:n*len(hello)/64]); err == nil {
+				t.Fatalf("a hello cut to %d bytes was answered", n)
+			}
+		}
+		if _, err := keys.Respond("other", hello); !errors.Is(err, ErrDecrypt) {
+			t.Errorf("hello with another label: %v, want %v", err, ErrDecrypt)
+		}
+		other := to
+		other.Binding[0]++
+		_, wrong, _ := Initiate(other, "test", nil)
+		if _, err := keys.Respond("test", wrong); !errors.Is(err, ErrDecrypt) {
+			t.Errorf("hello with another binding: %v, want %v", err, ErrDecrypt)
+		}
+		other = to
+		other.Identity[0]++
+		_, wrong, _ = Initiate(other, "test", nil)
+		if _, err := keys.Respond("test", wrong); !errors.Is(err, ErrDecrypt) {
+			t.Errorf("hello with another identity: %v, want %v", err, ErrDecrypt)
+		}
+		if _, err := keys.Respond("test", hello); err != nil {
+			t.Errorf("after all that, the hello itself: %v", err)
+		}
+	})
 }
 
 func TestReplyIsBound(t *testing.T) {
-	keys, to := newPair(t)
-	i, hello, _ := Initiate(to, "test", nil)
-	r, err := keys.Respond("test", hello)
+	perSuite(t, func(t *testing.T, id SuiteID) {
+		t.Parallel()
+		keys, to := newPair(t, id)
+		i, hello, _ := Initiate(to, "test", nil)
+		r, err := keys.Respond("test", hello)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for bit := range 8 * len(r.Reply) {
+			flipped := bytes.Clone(r.Reply)
+			flipped[bit/8] ^= 1 << (bit % 8)
+			if _, err := i.Finish(flipped); !errors.Is(err, ErrDecrypt) {
+				t.Fatalf("a reply with bit %d flipped: %v", bit, err)
+			}
+		}
+		for n := range 64 {
+			if _, err := i.Finish(r.Reply[:n*len(r.Reply)/64]); !errors.Is(err, ErrDecrypt) {
+				t.Fatalf("a reply cut to %d of 64 parts: %v", n, err)
+			}
+		}
+		if _, err := i.Finish(r.Reply); err != nil {
+			t.Errorf("after all that, the reply itself: %v", err)
+		}
+	})
+}
+
+// A suite that the responder no longer wants is refused, also with a prekey
+// that it still has.
+func TestHelloOfARefusedSuite(t *testing.T) {
+	forbidden := false
+	no := errors.New("forbidden")
+	keys, err := NewPrekeys(PrekeyConfig{Suite: TK2, Check: func(id SuiteID) error {
+		if id != TK2 || !forbidden {
+			return nil
+		}
+		return no
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for n := range r.Reply {
-		flipped := bytes.Clone(r.Reply)
-		flipped[n] ^= 0x80
-		if _, err := i.Finish(flipped); !errors.Is(err, ErrDecrypt) {
-			t.Fatalf("a reply with byte %d flipped: %v", n, err)
+	_, hello, _ := Initiate(Recipient{Prekey: keys.Public()[0]}, "test", nil)
+	if _, err := keys.Respond("test", hello); err != nil {
+		t.Fatal(err)
+	}
+	forbidden = true
+	_, hello, _ = Initiate(Recipient{Prekey: keys.Public()[0]}, "test", nil)
+	if _, err := keys.Respond("test", hello); !errors.Is(err, ErrSuiteRefused) || !errors.Is(err, no) {
+		t.Errorf("a hello of a forbidden suite: %v", err)
+	}
+}
+
+func TestRetry(t *testing.T) {
+	keys, _ := newPair(t, TK1)
+	_, old := newPair(t, TK1)
+	i, hello, _ := Initiate(old, "test", nil)
+	_, err := keys.Respond("test", hello)
+	if !errors.Is(err, ErrUnknownPrekey) {
+		t.Fatalf("a prekey of somebody else: %v, want %v", err, ErrUnknownPrekey)
+	}
+	reply, err := Retry([]byte("descriptor"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, rest, err := i.SplitReply(append(reply, "rest"...))
+	if err != nil || string(rest) != "rest" {
+		t.Fatalf("split the reply: %q, %v", rest, err)
+	}
+	_, err = i.Finish(reply)
+	var retry *RetryError
+	if !errors.As(err, &retry) || string(retry.Descriptor) != "descriptor" || !errors.Is(err, ErrUnknownPrekey) {
+		t.Errorf("%v, want a retry with the descriptor", err)
+	}
+	for _, size := range []int{0, MaxDescriptor + 1} {
+		if _, err := Retry(make([]byte, size)); err == nil {
+			t.Errorf("a retry with a descriptor of %d bytes was made", size)
 		}
 	}
-	if _, err := i.Finish(r.Reply); err != nil {
-		t.Errorf("after all that, the reply itself: %v", err)
+	for _, cut := range [][]byte{nil, {replyRetry}, {replyRetry, 0, 2, 1}, {9, 0, 0}, {replyAccept, 1, 2}} {
+		if _, _, err := i.SplitReply(cut); err == nil {
+			t.Errorf("%x was split", cut)
+		}
+		if _, err := i.Finish(cut); !errors.Is(err, ErrDecrypt) {
+			t.Errorf("%x: %v, want %v", cut, err, ErrDecrypt)
+		}
 	}
 }
 
 func TestReplay(t *testing.T) {
-	keys, to := newPair(t)
+	keys, to := newPair(t, TK1)
 	_, hello, _ := Initiate(to, "test", nil)
 	if _, err := keys.Respond("test", hello); err != nil {
 		t.Fatal(err)
@@ -155,7 +242,7 @@ func TestReplayLimit(t *testing.T) {
 
 func TestSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		keys, to := newPair(t)
+		keys, to := newPair(t, TK1)
 		_, hello, _ := Initiate(to, "test", nil)
 		first := keys.Public()
 		if len(first) != 2 || first[0].NotAfter != first[1].NotBefore {
@@ -188,30 +275,55 @@ func TestSlots(t *testing.T) {
 	})
 }
 
-// A route in one flight: the outer hello carries the inner one.
-func TestNestedHellos(t *testing.T) {
-	outer, toOuter := newPair(t)
-	inner, toInner := newPair(t)
-	_, in, err := Initiate(toInner, "test", []byte("for the last"))
+// A route in one flight, of any suites, fills a fixed number of cells.
+func TestRoute(t *testing.T) {
+	const size = 4 * 4091
+	suites := []SuiteID{TK1, TK3, TK2, TK1}
+	keys, hops := make([]*Prekeys, len(suites)), make([]Hop, len(suites))
+	for i, id := range suites {
+		keys[i], hops[i].Recipient = newPair(t, id)
+		hops[i].Parameters = []byte{byte(i)}
+	}
+	overhead, err := RouteOverhead(hops)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, out, err := Initiate(toOuter, "test", in)
+	rest := make([]byte, size-overhead-len(hops))
+	copy(rest, "for the last")
+	initiators, hello, err := InitiateRoute("test", hops, rest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := outer.Respond("test", out)
-	if err != nil {
-		t.Fatal(err)
+	if len(hello) != size {
+		t.Errorf("the hello has %d bytes, want %d", len(hello), size)
 	}
-	last, err := inner.Respond("test", r.Payload)
-	if err != nil || string(last.Payload) != "for the last" {
-		t.Errorf("inner hello: %v", err)
+	for i := range hops {
+		r, err := keys[i].Respond("test", hello)
+		if err != nil {
+			t.Fatalf("hop %d: %v", i, err)
+		}
+		if _, err := initiators[i].Finish(r.Reply); err != nil {
+			t.Errorf("hop %d: %v", i, err)
+		}
+		if r.Payload[0] != byte(i) {
+			t.Errorf("hop %d got the parameters of hop %d", i, r.Payload[0])
+		}
+		hello = r.Payload[1:]
+	}
+	if !bytes.Equal(hello, rest) {
+		t.Errorf("the last hop got %q", bytes.TrimRight(hello, "\x00"))
+	}
+	hops[1].Prekey.Suite = 99
+	if _, err := RouteOverhead(hops); !errors.Is(err, ErrUnknownSuite) {
+		t.Errorf("an unknown suite: %v", err)
+	}
+	if _, _, err := InitiateRoute("test", hops, rest); !errors.Is(err, ErrUnknownSuite) {
+		t.Errorf("an unknown suite: %v", err)
 	}
 }
 
 func FuzzRespond(f *testing.F) {
-	keys, to := newPair(f)
+	keys, to := newPair(f, TK1)
 	_, hello, _ := Initiate(to, "test", []byte("payload"))
 	f.Add(hello)
 	f.Add(hello[:helloHeader])
@@ -219,33 +331,6 @@ func FuzzRespond(f *testing.F) {
 		r, err := keys.Respond("test", data)
 		if err == nil && !bytes.Equal(data, hello) {
 			t.Errorf("a hello that nobody made was answered: %x", r.Payload)
-		}
-	})
-}
-
-func BenchmarkHello(b *testing.B) {
-	keys, err := NewPrekeys(PrekeyConfig{ReplayLimit: 1 << 30})
-	if err != nil {
-		b.Fatal(err)
-	}
-	to := Recipient{Prekey: keys.Public()[0]}
-	b.Run("TK1/initiate", func(b *testing.B) {
-		for b.Loop() {
-			if _, _, err := Initiate(to, "bench", nil); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("TK1/whole", func(b *testing.B) {
-		for b.Loop() {
-			i, hello, _ := Initiate(to, "bench", nil)
-			r, err := keys.Respond("bench", hello)
-			if err != nil {
-				b.Fatal(err)
-			}
-			if _, err := i.Finish(r.Reply); err != nil {
-				b.Fatal(err)
-			}
 		}
 	})
 }

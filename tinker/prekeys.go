@@ -28,13 +28,15 @@ var (
 
 // A PrekeyConfig says whose prekeys these are. Zero values mean the defaults.
 type PrekeyConfig struct {
-	Suite       SuiteID          // TK1 if zero
-	Identity    [32]byte         // the responder's public identity
-	Binding     [32]byte         // hash of what else a hello must agree on
-	Slot        time.Duration    // how long one prekey is the current one
-	Grace       time.Duration    // how long it is taken after its slot
-	ReplayLimit int              // hellos taken with one prekey
-	Now         func() time.Time // time.Now if nil
+	Suite       SuiteID       // TK1 if zero
+	Identity    [32]byte      // the responder's public identity
+	Binding     [32]byte      // hash of what else a hello must agree on
+	Slot        time.Duration // how long one prekey is the current one
+	Grace       time.Duration // how long it is taken after its slot
+	ReplayLimit int           // hellos taken with one prekey
+	// Check says whether a hello of the suite is still answered; nil means yes.
+	Check func(SuiteID) error
+	Now   func() time.Time // time.Now if nil
 }
 
 // Prekeys are a responder's KEM keys: the current one, the next one, and for

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"safing/tinker"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -102,9 +104,8 @@ func TestHelloRoundTrip(t *testing.T) {
 // A hop's hello holds its parameters and exactly the next hop's hello, and a
 // hop's layer exactly the next layer.
 func TestSizesNest(t *testing.T) {
-	const overhead = 1234
 	for p := range Positions - 1 {
-		if got, want := HelloSize(p, overhead)-overhead-ParametersSize, HelloSize(p+1, overhead); got != want {
+		if got, want := HelloSize(p)-tinker.TK1.HelloOverhead()-ParametersSize, HelloSize(p+1); got != want {
 			t.Errorf("hello at %d holds %d bytes, want %d", p, got, want)
 		}
 		if got, want := ContentSize(p), LayerSize(p+1); got != want {

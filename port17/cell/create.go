@@ -3,6 +3,8 @@ package cell
 import (
 	"encoding/binary"
 	"fmt"
+
+	"safing/tinker"
 )
 
 const (
@@ -70,11 +72,12 @@ func ParseParameters(b []byte) (p Parameters, rest []byte, err error) {
 	return p, b[ParametersSize:], nil
 }
 
-// HelloSize returns the length of the hello for the hop at the position, when
-// a hello adds overhead bytes to what it carries. As with layers, a hop's
-// hello holds its parameters and exactly the hello for the next position.
-func HelloSize(position, overhead int) int {
-	return BurstSize - helloLength - position*(overhead+ParametersSize)
+// HelloSize returns the length of the hello for a circuit's first hop when that
+// is at the position. It is what a hello of suite TK1 in the midst of a longer
+// circuit would have; each hop finds the hello for the next one behind its
+// parameters.
+func HelloSize(position int) int {
+	return BurstSize - helloLength - position*(tinker.TK1.HelloOverhead()+ParametersSize)
 }
 
 // PutHello writes the length of a hello at the start of a burst and returns

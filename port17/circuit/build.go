@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"safing/netmap"
 	"safing/port17/cell"
@@ -13,6 +14,13 @@ import (
 
 // Label separates the hellos of circuits from those of links.
 const Label = "port17 circuit v1"
+
+// leastRoom is how many bytes behind the handshakes have to be left for what
+// goes to the exit with the first flight.
+const leastRoom = 512
+
+// limits end a circuit for good after an hour.
+var limits = tinker.Limits{Life: time.Hour, Root: time.Hour, RootBytes: 1 << 40}
 
 // A Hop is one node of a circuit and whom its hello is made for.
 type Hop struct {
@@ -27,41 +35,62 @@ func (c *Circuit) build(first *cell.Target, early []byte) (*stream.Stream, []*ce
 	if n == 0 || n > cell.Positions {
 		return nil, nil, fmt.Errorf("build circuit: %d nodes, want 1 to %d", n, cell.Positions)
 	}
-	c.position = rand.IntN(cell.Positions - n + 1)
-	c.handshakes = make([]*tinker.Initiator, n)
-	c.mux = stream.New(stream.Config{
-		Pool: c.pool, Start: cell.HeaderSize + n, Size: cell.ContentSize(c.position + n - 1), Send: c.send,
-	})
-	s, content, err := c.innermost(first, early)
+	hops := c.route()
+	overhead, err := tinker.RouteOverhead(hops)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("build circuit: %w", err)
 	}
-	for i := n - 1; i >= 0; i-- {
+	overhead += n * cell.ParametersSize
+	positions := cell.Positions - n + 1
+	for positions > 0 && cell.HelloSize(positions-1)-overhead < leastRoom {
+		positions--
+	}
+	if positions == 0 {
+		return nil, nil, fmt.Errorf("build circuit: the handshakes of %d nodes take %d bytes, there is room for %d", n, overhead, cell.HelloSize(0)-leastRoom)
+	}
+	c.position = rand.IntN(positions)
+	for i := range hops {
 		p := cell.Parameters{Exit: i == n-1, Position: c.position + i}
 		if !p.Exit {
 			p.Next = c.hops[i+1].Node.ID
 		}
-		payload := append(p.Append(make([]byte, 0, cell.ParametersSize+len(content))), content...)
-		if c.handshakes[i], content, err = tinker.Initiate(c.hops[i].Recipient, Label, payload); err != nil {
-			return nil, nil, fmt.Errorf("build circuit: node %s: %w", c.hops[i].Node.ID.Short(), err)
-		}
+		hops[i].Parameters = p.Append(hops[i].Parameters)
+	}
+	c.onion = tinker.NewOnion(cell.PayloadSize, c.position, nil)
+	c.mux = stream.New(stream.Config{
+		Pool: c.pool, Start: cell.HeaderSize + n, Size: cell.ContentSize(c.position + n - 1), Send: c.send,
+	})
+	s, content, err := c.innermost(cell.HelloSize(c.position)-overhead, first, early)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.handshakes, content, err = tinker.InitiateRoute(Label, hops, content); err != nil {
+		return nil, nil, fmt.Errorf("build circuit: %w", err)
 	}
 	burst := make([]byte, cell.BurstSize)
 	hello, padding := cell.PutHello(burst, len(content))
 	copy(hello, content)
-	c.padding.Fill(padding)
+	tinker.NewPadding().Fill(padding)
 	return s, Cells(burst, c.pool), nil
 }
 
 // innermost makes the frames that go with the exit's hello.
-func (c *Circuit) innermost(first *cell.Target, early []byte) (*stream.Stream, []byte, error) {
-	last := c.position + len(c.hops) - 1
-	area := make([]byte, cell.HelloSize(last, tinker.HelloOverhead)-tinker.HelloOverhead-cell.ParametersSize)
+func (c *Circuit) innermost(size int, first *cell.Target, early []byte) (*stream.Stream, []byte, error) {
+	area := make([]byte, size)
 	if first == nil {
 		return nil, area, nil
 	}
 	s, _, err := c.mux.First(area, *first, early)
 	return s, area, err
+}
+
+// route is whom the hellos are for, with room for their parameters.
+func (c *Circuit) route() []tinker.Hop {
+	hops := make([]tinker.Hop, len(c.hops))
+	for i, h := range c.hops {
+		hops[i] = tinker.Hop{Recipient: h.Recipient, Parameters: make([]byte, 0, cell.ParametersSize)}
+	}
+	return hops
 }
 
 // Cells puts a burst into cells from the pool. Their headers are the link's.

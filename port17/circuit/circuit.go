@@ -27,13 +27,10 @@ type Circuit struct {
 	mux      *stream.Mux
 	begun    time.Time
 
-	// Owned by the link's reader until all nodes have replied; then sealers
+	// Owned by the link's reader until all nodes have replied; then sealing
 	// belongs to whoever holds the mux's turn to send.
 	handshakes []*tinker.Initiator
-	replied    int
-	sealers    []*tinker.Sealer
-	openers    []*tinker.Opener
-	padding    *Padding
+	onion      *tinker.Onion
 	lost       bool // cells could not be sent, so none behind them opens
 
 	// opening is held while the leg is being opened: the link's reader may
@@ -59,7 +56,7 @@ type Circuit struct {
 // streams learn of it. It must not block nor call the circuit.
 func Dial(l *link.Link, hops []Hop, first *cell.Target, early []byte, ended func(error)) (*Circuit, *stream.Stream, error) {
 	c := &Circuit{
-		hops: hops, pool: l.Pool(), padding: NewPadding(), begun: time.Now(), ended: ended,
+		hops: hops, pool: l.Pool(), begun: time.Now(), ended: ended,
 		done: make(chan struct{}), built: make(chan struct{}),
 	}
 	s, burst, err := c.build(first, early)
@@ -169,40 +166,36 @@ func (c *Circuit) Receive(cells []byte) {
 // receive owns the cell. With an error it returns which hop's layer or reply
 // was wrong.
 func (c *Circuit) receive(b *cell.Buf) (hop int, err error) {
-	if cell.ParseHeader(b[:]).Command == cell.Created {
-		defer c.pool.Put(b)
-		if c.replied != 0 {
-			return 0, errProtocol
-		}
-		return 0, c.finish(b[cell.HeaderSize:])
-	}
-	start, end := cell.HeaderSize, cell.HeaderSize+cell.LayerSize(c.position)
-	for i, o := range c.openers {
-		typ, content, err := o.Open(b[start:end])
-		if err != nil {
-			c.pool.Put(b)
-			return i, err
-		}
-		start, end = start+1, start+1+len(content)
-		exit := i == len(c.hops)-1
-		switch {
-		case cell.Layer(typ) == cell.LocalLayer && exit:
-			return i, c.deliver(b, start, end)
-		case cell.Layer(typ) == cell.RelayLayer && !exit:
-			continue
-		}
-		// Padding, or frames of a node in between, which say nothing to us.
+	replied := c.onion.Hops()
+	if (cell.ParseHeader(b[:]).Command == cell.Created) != (replied == 0) {
 		c.pool.Put(b)
-		if cell.Layer(typ) == cell.DropLayer || cell.Layer(typ) == cell.LocalLayer {
-			return i, nil
-		}
-		return i, errProtocol
-	}
-	defer c.pool.Put(b)
-	if c.replied == 0 {
 		return 0, errProtocol
 	}
-	return c.replied, c.finish(b[start:end])
+	if replied == 0 {
+		defer c.pool.Put(b)
+		return 0, c.finish(b[cell.HeaderSize:])
+	}
+	o, err := c.onion.Open(b[cell.HeaderSize:])
+	if err != nil {
+		c.pool.Put(b)
+		var layer *tinker.LayerError
+		errors.As(err, &layer)
+		return layer.Hop, err
+	}
+	switch {
+	case o.Type == tinker.LayerLocal && o.Hop == len(c.hops)-1:
+		start := cell.HeaderSize + len(c.hops)
+		return o.Hop, c.deliver(b, start, start+len(o.Content))
+	case o.Type == tinker.LayerRelay && o.Hop == replied-1 && replied < len(c.hops):
+		defer c.pool.Put(b)
+		return replied, c.finish(o.Content)
+	}
+	// Padding, or frames of a node in between, which say nothing to us.
+	c.pool.Put(b)
+	if o.Type == tinker.LayerDrop || o.Type == tinker.LayerLocal {
+		return o.Hop, nil
+	}
+	return o.Hop, errProtocol
 }
 
 // deliver hands frames to the streams.
@@ -215,16 +208,18 @@ func (c *Circuit) deliver(b *cell.Buf, start, end int) error {
 
 // finish takes the reply of the next node that has not replied.
 func (c *Circuit) finish(reply []byte) error {
-	if len(reply) < tinker.ReplySize {
-		return errProtocol
-	}
-	session, err := c.handshakes[c.replied].Finish(reply[:tinker.ReplySize])
+	handshake := c.handshakes[c.onion.Hops()]
+	reply, _, err := handshake.SplitReply(reply)
 	if err != nil {
 		return err
 	}
-	c.sealers, c.openers = append(c.sealers, session.Send), append(c.openers, session.Recv)
-	c.replied++
-	if c.replied < len(c.hops) {
+	session, err := handshake.Finish(reply)
+	if err != nil {
+		return err
+	}
+	session.Limit(limits)
+	c.onion.Add(session)
+	if c.onion.Hops() < len(c.hops) {
 		return nil
 	}
 	c.handshakes = nil
@@ -243,14 +238,12 @@ func (c *Circuit) send(cells []*cell.Buf) error {
 		c.pool.PutAll(cells)
 		return nil
 	}
-	outermost := cell.LayerSize(c.position)
 	for _, b := range cells {
-		payload := b[cell.HeaderSize:]
-		c.padding.Fill(payload[outermost:])
-		typ := cell.LocalLayer
-		for i := len(c.sealers) - 1; i >= 0; i-- {
-			c.sealers[i].Seal(payload[i:i+cell.LayerSize(c.position+i)], byte(typ))
-			typ = cell.RelayLayer
+		if err := c.onion.Seal(b[cell.HeaderSize:], tinker.LayerLocal); err != nil {
+			c.lost = true
+			c.pool.PutAll(cells)
+			go c.fail(fmt.Errorf("circuit: %w", err), cell.Finished) // not here: the mux calls
+			return nil
 		}
 	}
 	if err := c.out().Push(cell.Relay, cells...); err != nil {

@@ -13,7 +13,6 @@ import (
 	"safing/port17/circuit"
 	"safing/port17/circuit/stream"
 	"safing/port17/link"
-	"safing/tinker"
 )
 
 var site = cell.Target{Host: "example.com", Port: 443}
@@ -58,7 +57,7 @@ func TestFirstFlight(t *testing.T) {
 				t.Errorf("%d nodes: %d of %d bytes came with the hello, %v", n, len(data.Data), size, err)
 			}
 			for i, got := range p.hellos {
-				if want := cell.HelloSize(p.position+i, tinker.HelloOverhead); got != want {
+				if want := cell.HelloSize(p.position + i); got != want {
 					t.Errorf("the hello of node %d of %d has %d bytes, want %d", i+1, n, got, want)
 				}
 			}
@@ -189,14 +188,5 @@ func TestPadding(t *testing.T) {
 	}
 	if len(positions) < 2 {
 		t.Errorf("positions %v", positions)
-	}
-}
-
-func TestFill(t *testing.T) {
-	a, b := make([]byte, 64), make([]byte, 64)
-	circuit.NewPadding().Fill(a)
-	circuit.NewPadding().Fill(b)
-	if bytes.Equal(a, b) || bytes.Equal(a[32:], make([]byte, 32)) {
-		t.Errorf("%x, %x", a, b)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"safing/port17/circuit"
 	"safing/port17/circuit/stream"
 	"safing/port17/link"
+	"safing/tinker"
 )
 
 // unknown is data of a stream that never was.
@@ -31,7 +32,7 @@ func TestEnd(t *testing.T) {
 	destroy := func(r cell.Reason, distance uint8) func(*path, *circuit.Circuit, *stream.Stream) {
 		return func(p *path, _ *circuit.Circuit, _ *stream.Stream) { p.leg.Close(r, distance) }
 	}
-	send := func(frames []byte, layers int, innermost cell.Layer, alters int) func(*path, *circuit.Circuit, *stream.Stream) {
+	send := func(frames []byte, layers int, innermost byte, alters int) func(*path, *circuit.Circuit, *stream.Stream) {
 		return func(p *path, _ *circuit.Circuit, _ *stream.Stream) { p.send(frames, layers, innermost, alters) }
 	}
 	for _, test := range []struct {
@@ -46,21 +47,21 @@ func TestEnd(t *testing.T) {
 		{"destroyed by the second", destroy(cell.LinkBroken, 1), at(1, cell.LinkBroken), 0},
 		{"destroyed by the exit", destroy(cell.ShuttingDown, 2), at(2, cell.ShuttingDown), 0},
 		{"destroyed from behind", destroy(cell.Expired, 200), at(2, cell.Expired), 0},
-		{"altered by the entry", send(nil, 3, cell.LocalLayer, 0), at(0, cell.Altered), cell.Altered},
-		{"altered by the second", send(nil, 3, cell.LocalLayer, 1), at(1, cell.Altered), cell.Altered},
-		{"altered by the exit", send(nil, 3, cell.LocalLayer, 2), at(2, cell.Altered), cell.Altered},
-		{"unknown stream", send(unknown, 3, cell.LocalLayer, -1), at(2, cell.Protocol), cell.Protocol},
-		{"behind the exit", send(nil, 3, cell.RelayLayer, -1), at(2, cell.Protocol), cell.Protocol},
-		{"unknown layer", send(nil, 2, 99, -1), at(1, cell.Protocol), cell.Protocol},
+		{"altered by the entry", send(nil, 3, tinker.LayerLocal, 0), at(0, cell.Altered), cell.Altered},
+		{"altered by the second", send(nil, 3, tinker.LayerLocal, 1), at(1, cell.Altered), cell.Altered},
+		{"altered by the exit", send(nil, 3, tinker.LayerLocal, 2), at(2, cell.Altered), cell.Altered},
+		{"unknown stream", send(unknown, 3, tinker.LayerLocal, -1), at(2, cell.Protocol), cell.Protocol},
+		{"behind the exit", send(nil, 3, tinker.LayerRelay, -1), at(2, cell.Protocol), cell.Protocol},
+		{"unknown layer", send(nil, 2, 50, -1), at(1, cell.Protocol), cell.Protocol},
 		{"created twice", func(p *path, _ *circuit.Circuit, _ *stream.Stream) {
 			p.push(cell.Created, p.link.Pool().Get())
 		}, at(0, cell.Protocol), cell.Protocol},
 		{"queue full", func(_ *path, _ *circuit.Circuit, s *stream.Stream) {
 			s.Write(make([]byte, 16*cell.Size))
 		}, at(0, cell.QueueFull), cell.QueueFull},
-		{"padding", send(unknown, 3, cell.DropLayer, -1), nil, 0},
-		{"padding of the entry", send(unknown, 1, cell.DropLayer, -1), nil, 0},
-		{"frames of the second", send(unknown, 2, cell.LocalLayer, -1), nil, 0},
+		{"padding", send(unknown, 3, tinker.LayerDrop, -1), nil, 0},
+		{"padding of the entry", send(unknown, 1, tinker.LayerDrop, -1), nil, 0},
+		{"frames of the second", send(unknown, 2, tinker.LayerLocal, -1), nil, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -119,9 +120,9 @@ func TestEndOfBuilding(t *testing.T) {
 		{"two answers", 2, func(*path) { <-time.After(time.Minute) }, at(0, cell.TimedOut)},
 		{"no first reply", 0, func(p *path) { p.push(cell.Relay, p.link.Pool().Get()) }, at(0, cell.Protocol)},
 		{"a wrong first reply", 0, func(p *path) { p.push(cell.Created, p.link.Pool().Get()) }, at(0, cell.Altered)},
-		{"a wrong second reply", 1, func(p *path) { p.send([]byte("reply"), 1, cell.RelayLayer, -1) }, at(1, cell.Altered)},
-		{"a wrong last reply", 2, func(p *path) { p.send([]byte("reply"), 2, cell.RelayLayer, -1) }, at(2, cell.Altered)},
-		{"altered by the entry", 2, func(p *path) { p.send(nil, 2, cell.RelayLayer, 0) }, at(0, cell.Altered)},
+		{"a wrong second reply", 1, func(p *path) { p.send([]byte("reply"), 1, tinker.LayerRelay, -1) }, at(1, cell.Altered)},
+		{"a wrong last reply", 2, func(p *path) { p.send([]byte("reply"), 2, tinker.LayerRelay, -1) }, at(2, cell.Altered)},
+		{"altered by the entry", 2, func(p *path) { p.send(nil, 2, tinker.LayerRelay, 0) }, at(0, cell.Altered)},
 		{"no link", 1, func(p *path) { p.leg.Close(cell.NoLink, 1) }, at(1, cell.NoLink)},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -158,16 +158,18 @@ func (p *path) reply(i int) {
 	if i == 0 {
 		command = cell.Created
 	}
-	p.wrap(payload, i, cell.RelayLayer, -1)
+	p.wrap(payload, i, tinker.LayerRelay, -1)
 	p.push(command, b)
 }
 
 // wrap puts the layers of the first n nodes around what lies at payload[n:].
 // The one that alters, if any, does so behind its own layer.
-func (p *path) wrap(payload []byte, n int, innermost cell.Layer, alters int) {
+func (p *path) wrap(payload []byte, n int, innermost byte, alters int) {
 	for i := n - 1; i >= 0; i-- {
-		p.answers[i].Session.Send.Seal(payload[i:i+cell.LayerSize(p.position+i)], byte(innermost))
-		if innermost = cell.RelayLayer; i == alters {
+		if err := p.answers[i].Session.Send.Seal(payload[i:i+cell.LayerSize(p.position+i)], innermost); err != nil {
+			p.t.Error(err)
+		}
+		if innermost = tinker.LayerRelay; i == alters {
 			payload[i+100] ^= 1
 		}
 	}
@@ -180,7 +182,7 @@ func (p *path) push(command cell.Command, b *cell.Buf) {
 }
 
 // send sends a cell with the frames that n nodes have put their layers around.
-func (p *path) send(frames []byte, n int, innermost cell.Layer, alters int) {
+func (p *path) send(frames []byte, n int, innermost byte, alters int) {
 	b := p.link.Pool().Get()
 	payload := b[cell.HeaderSize:]
 	clear(payload)
@@ -196,7 +198,7 @@ func (p *path) unwrap(payload []byte) {
 	n := len(p.keys)
 	for i, r := range p.answers {
 		typ, _, err := r.Session.Recv.Open(b[cell.HeaderSize+i : cell.HeaderSize+i+cell.LayerSize(p.position+i)])
-		if want := map[bool]cell.Layer{true: cell.LocalLayer, false: cell.RelayLayer}[i == n-1]; err != nil || cell.Layer(typ) != want {
+		if want := map[bool]byte{true: tinker.LayerLocal, false: tinker.LayerRelay}[i == n-1]; err != nil || typ != want {
 			p.t.Errorf("layer %d: type %d, %v", i, typ, err)
 		}
 	}
@@ -214,7 +216,7 @@ func (p *path) serve() {
 		Accept: func(s *stream.Stream, _ cell.Target) { p.streams <- s },
 		Send: func(cells []*cell.Buf) error {
 			for _, b := range cells {
-				p.wrap(b[cell.HeaderSize:], n, cell.LocalLayer, -1)
+				p.wrap(b[cell.HeaderSize:], n, tinker.LayerLocal, -1)
 			}
 			if err := p.leg.Push(cell.Relay, cells...); !errors.Is(err, link.ErrLegClosed) {
 				return err

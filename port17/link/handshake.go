@@ -23,6 +23,9 @@ const label = "port17 link v1"
 // fill the hello up to the size of a cell.
 const version = 1
 
+// limits end a link for good after a day.
+var limits = tinker.Limits{Life: 24 * time.Hour, Root: 24 * time.Hour, RootBytes: 1 << 42}
+
 // authPrefix separates the signatures of links from others of the same key.
 const authPrefix = label + "\x00"
 
@@ -65,7 +68,7 @@ func dialAny(ctx context.Context, addresses []netip.AddrPort) (net.Conn, error) 
 // Initiate makes a link of a fresh connection to the node, which belongs to
 // the link unless there is an error.
 func Initiate(conn net.Conn, node netmap.NodeID, to tinker.Recipient, c Config) (*Link, error) {
-	payload := make([]byte, cell.Size-tinker.HelloOverhead)
+	payload := make([]byte, cell.Size-to.Prekey.Suite.HelloOverhead())
 	payload[0] = version
 	handshake, hello, err := tinker.Initiate(to, label, payload)
 	if err != nil {
@@ -93,6 +96,7 @@ func Accept(conn net.Conn, keys *tinker.Prekeys, c Config) (*Link, error) {
 	}
 	conn.SetDeadline(time.Time{})
 	tune(conn)
+	response.Session.Limit(limits)
 	l := newLink(conn, c)
 	l.opener, l.session, l.th = response.Early, response.Session.Recv, response.Session.Transcript
 	l.start(response.Session.Send)
@@ -129,10 +133,15 @@ func (l *Link) receiveReply() error {
 		return fmt.Errorf("read reply: %w", err)
 	}
 	l.rtt.add(time.Since(l.begun))
-	session, err := l.handshake.Finish(reply[:tinker.ReplySize])
+	reply, _, err := l.handshake.SplitReply(reply)
 	if err != nil {
 		return fmt.Errorf("check reply: %w", err)
 	}
+	session, err := l.handshake.Finish(reply)
+	if err != nil {
+		return fmt.Errorf("check reply: %w", err)
+	}
+	session.Limit(limits)
 	l.handshake, l.opener, l.th = nil, session.Recv, session.Transcript
 	if l.config.Identity == nil {
 		l.out.rekey(session.Send, nil)

@@ -41,7 +41,7 @@ func initiator(t testing.TB, c link.Config) (*peer, *link.Link) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.session, err = handshake.Finish(reply[:tinker.ReplySize]); err != nil {
+	if p.session, err = handshake.Finish(reply[:tinker.TK1.ReplySize()]); err != nil {
 		t.Fatal(err)
 	}
 	p.early, p.openers[1] = handshake.Early(), p.session.Recv
@@ -90,7 +90,7 @@ func greet(t testing.TB, n *node, version byte) (*tinker.Initiator, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	payload := make([]byte, cell.Size-tinker.HelloOverhead)
+	payload := make([]byte, cell.Size-tinker.TK1.HelloOverhead())
 	payload[0] = version
 	handshake, hello, err := tinker.Initiate(to, label, payload)
 	if err != nil {
@@ -114,7 +114,11 @@ func record(s *tinker.Sealer, key, typ byte, cells ...[]byte) []byte {
 	for _, c := range cells {
 		content = append(content, c...)
 	}
-	return s.SealTo([]byte{key, byte(len(cells))}, content, typ)
+	sealed, err := s.SealTo([]byte{key, byte(len(cells))}, content, typ)
+	if err != nil {
+		panic(err) // nothing here comes to a limit
+	}
+	return sealed
 }
 
 // read returns the cells of the next record.

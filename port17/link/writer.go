@@ -32,7 +32,10 @@ func (l *Link) write(sealer *tinker.Sealer) {
 			copy(record[recordHeader+1+i*cell.Size:], c[:])
 		}
 		l.config.Pool.PutAll(batch[:n])
-		sealer.Seal(record[recordHeader:], recordCells)
+		if err := sealer.Seal(record[recordHeader:], recordCells); err != nil {
+			l.fail(fmt.Errorf("seal record: %w", err))
+			return
+		}
 		l.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 		if _, err := l.conn.Write(record); err != nil {
 			l.fail(fmt.Errorf("write record: %w", err))

@@ -12,7 +12,6 @@ import (
 
 	"safing/netmap"
 	"safing/port17/cell"
-	"safing/port17/circuit"
 	"safing/port17/circuit/stream"
 	"safing/port17/link"
 	"safing/tinker"
@@ -32,19 +31,16 @@ var (
 
 // becomeExit makes this node the circuit's end and serves what came with the
 // hello. The caller holds mu.
-func (r *relay) becomeExit(seal *tinker.Sealer, first []byte) cell.Reason {
-	layer, padding := cell.LayerSize(r.position), circuit.NewPadding()
+func (r *relay) becomeExit(position int, first []byte) cell.Reason {
 	r.mux = stream.New(stream.Config{
-		Pool: &r.node.pool, Start: cell.HeaderSize + 1, Size: cell.ContentSize(r.position),
+		Pool: &r.node.pool, Start: cell.HeaderSize + 1, Size: cell.ContentSize(position),
 		Accept: r.node.exit.accept,
 		Send: func(cells []*cell.Buf) error {
-			for _, b := range cells {
-				payload := b[cell.HeaderSize:]
-				seal.Seal(payload[:layer], byte(cell.LocalLayer))
-				padding.Fill(payload[layer:])
+			err := r.sealOwn(cells)
+			if err == nil && r.node.pool.Used() > maxCells {
+				err = errOutOfMemory
 			}
-			err := errOutOfMemory
-			if r.node.pool.Used() <= maxCells {
+			if err == nil {
 				err = r.back.Push(cell.Relay, cells...)
 			}
 			if err != nil {
@@ -61,6 +57,15 @@ func (r *relay) becomeExit(seal *tinker.Sealer, first []byte) cell.Reason {
 	return 0
 }
 
+func (r *relay) sealOwn(cells []*cell.Buf) error {
+	for _, b := range cells {
+		if err := r.onion.SealOwn(b[cell.HeaderSize:], tinker.LayerLocal, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // sendReason is why a circuit ends from which the exit could not send.
 func sendReason(err error) cell.Reason {
 	switch {
@@ -68,6 +73,8 @@ func sendReason(err error) cell.Reason {
 		return cell.OutOfMemory
 	case errors.Is(err, link.ErrQueueFull):
 		return cell.QueueFull
+	case errors.Is(err, tinker.ErrExpired):
+		return cell.Finished
 	}
 	return cell.LinkBroken
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"safing/port17/cell"
 	"safing/port17/circuit"
@@ -12,6 +13,9 @@ import (
 	"safing/tinker"
 )
 
+// limits end a circuit for good after an hour.
+var limits = tinker.Limits{Life: time.Hour, Root: time.Hour, RootBytes: 1 << 40}
+
 // A relay is one circuit at this node. It receives the cells from the origin's
 // side; a backward receives those from the other.
 type relay struct {
@@ -19,13 +23,11 @@ type relay struct {
 	back *link.Leg
 
 	// Owned by the origin's side's reader.
-	burst   []byte
-	forward *tinker.Opener // set before ready
-	padding *circuit.Padding
+	burst []byte
 
-	position int
-	mux      *stream.Mux // exits only; set before ready
-	ready    atomic.Bool // the handshake is done and the next node asked
+	onion *tinker.Relay // set before ready
+	mux   *stream.Mux   // exits only; set before ready
+	ready atomic.Bool   // the handshake is done and the next node asked
 
 	// mu is held while the handshake's result comes into force, and by those
 	// who end the circuit.
@@ -36,7 +38,7 @@ type relay struct {
 
 // newRelay is asked by links when somebody creates a circuit.
 func (n *Node) newRelay(back *link.Leg) *relay {
-	return &relay{node: n, back: back, burst: make([]byte, 0, cell.BurstSize), padding: circuit.NewPadding()}
+	return &relay{node: n, back: back, burst: make([]byte, 0, cell.BurstSize)}
 }
 
 // Receive implements link.Receiver for the origin's side.
@@ -113,7 +115,7 @@ func (r *relay) answer(burst []byte) cell.Reason {
 		return helloReason(err)
 	}
 	p, rest, err := cell.ParseParameters(response.Payload)
-	if err != nil || len(hello) != cell.HelloSize(p.Position, tinker.HelloOverhead) {
+	if err != nil {
 		return cell.Protocol
 	}
 	r.mu.Lock()
@@ -121,14 +123,15 @@ func (r *relay) answer(burst []byte) cell.Reason {
 	if r.closed {
 		return 0
 	}
-	r.position, r.forward = p.Position, response.Session.Recv
+	response.Session.Limit(limits)
+	r.onion = tinker.NewRelay(response.Session, cell.PayloadSize, p.Position, nil)
 	if err := r.sendReply(response.Reply); err != nil {
 		return cell.QueueFull
 	}
 	if p.Exit {
-		return r.becomeExit(response.Session.Send, rest)
+		return r.becomeExit(p.Position, rest)
 	}
-	return r.extendLocked(p.Next, rest, response.Session.Send)
+	return r.extendLocked(p.Next, rest)
 }
 
 func helloReason(err error) cell.Reason {
@@ -149,7 +152,7 @@ func helloReason(err error) cell.Reason {
 func (r *relay) sendReply(reply []byte) error {
 	b := r.node.pool.Get()
 	payload := b[cell.HeaderSize:]
-	circuit.NewPadding().Fill(payload[copy(payload, reply):])
+	tinker.NewPadding().Fill(payload[copy(payload, reply):])
 	err := r.back.Push(cell.Created, b)
 	if err != nil {
 		r.node.pool.Put(b)
@@ -158,7 +161,7 @@ func (r *relay) sendReply(reply []byte) error {
 }
 
 // extendLocked passes the rest of the route on to the next node.
-func (r *relay) extendLocked(id [32]byte, hello []byte, seal *tinker.Sealer) cell.Reason {
+func (r *relay) extendLocked(id [32]byte, hello []byte) cell.Reason {
 	l := r.node.next(id)
 	if l == nil {
 		return cell.NoLink
@@ -166,9 +169,9 @@ func (r *relay) extendLocked(id [32]byte, hello []byte, seal *tinker.Sealer) cel
 	burst := make([]byte, cell.BurstSize)
 	place, padding := cell.PutHello(burst, len(hello))
 	copy(place, hello)
-	circuit.NewPadding().Fill(padding)
+	tinker.NewPadding().Fill(padding)
 	cells := circuit.Cells(burst, &r.node.pool)
-	next, err := l.Open(&backward{relay: r, seal: seal, padding: circuit.NewPadding()}, cells)
+	next, err := l.Open((*backward)(r), cells)
 	if err != nil {
 		r.node.pool.PutAll(cells)
 		return cell.NoLink
@@ -190,23 +193,21 @@ func (r *relay) passOn(cells []byte) cell.Reason {
 		}
 		b := pool.Get()
 		// The type lands in the header's last byte, which is written later.
-		typ, _, err := r.forward.OpenTo(b[cell.HeaderSize-1:], cells[cell.HeaderSize:cell.HeaderSize+cell.LayerSize(r.position)])
-		end := cell.HeaderSize + cell.ContentSize(r.position)
+		typ, content, err := r.onion.Open(b[cell.HeaderSize-1:], cells[cell.HeaderSize:cell.Size])
 		switch {
 		case err != nil:
 			pool.Put(b)
 			pool.PutAll(batch[:n])
-			return cell.Altered
-		case cell.Layer(typ) == cell.LocalLayer && r.mux != nil:
+			return openReason(err)
+		case typ == tinker.LayerLocal && r.mux != nil:
 			if pool.Used() > maxCells { // what nobody reads stays in its cells
 				pool.Put(b)
 				return cell.OutOfMemory
 			}
-			if r.mux.Receive(b, cell.HeaderSize, end) != nil {
+			if r.mux.Receive(b, cell.HeaderSize, cell.HeaderSize+len(content)) != nil {
 				return cell.Protocol
 			}
-		case cell.Layer(typ) == cell.RelayLayer && r.mux == nil:
-			r.padding.Fill(b[end:])
+		case typ == tinker.LayerRelay && r.mux == nil:
 			batch[n] = b
 			n++
 		default:
@@ -214,6 +215,14 @@ func (r *relay) passOn(cells []byte) cell.Reason {
 		}
 	}
 	return push(r.node, r.next, batch[:n])
+}
+
+// openReason is why a circuit ends whose cell could not be opened or sealed.
+func openReason(err error) cell.Reason {
+	if errors.Is(err, tinker.ErrExpired) {
+		return cell.Finished
+	}
+	return cell.Altered
 }
 
 // push queues cells, and gives them back when that fails.
@@ -266,15 +275,11 @@ func (r *relay) shut(closeNext func(*link.Leg)) {
 }
 
 // A backward receives the cells of a circuit that come from the next node.
-type backward struct {
-	relay   *relay
-	seal    *tinker.Sealer
-	padding *circuit.Padding
-}
+type backward relay
 
 // Receive implements link.Receiver: it adds this node's layer.
 func (w *backward) Receive(cells []byte) {
-	r := w.relay
+	r := (*relay)(w)
 	var batch [link.MaxCells]*cell.Buf
 	n := 0
 	for ; len(cells) > 0; cells = cells[cell.Size:] {
@@ -284,13 +289,13 @@ func (w *backward) Receive(cells []byte) {
 			return
 		}
 		b := r.node.pool.Get()
-		payload := b[cell.HeaderSize:]
-		layer := cell.LayerSize(r.position)
-		copy(payload[1:], cells[cell.HeaderSize:cell.HeaderSize+cell.ContentSize(r.position)])
-		w.seal.Seal(payload[:layer], byte(cell.RelayLayer))
-		w.padding.Fill(payload[layer:])
 		batch[n] = b
 		n++
+		if err := r.onion.Seal(b[cell.HeaderSize:], cells[cell.HeaderSize:cell.Size]); err != nil {
+			r.node.pool.PutAll(batch[:n])
+			r.end(openReason(err), 0)
+			return
+		}
 	}
 	if reason := push(r.node, r.back, batch[:n]); reason != 0 {
 		r.end(reason, 0)
@@ -299,7 +304,7 @@ func (w *backward) Receive(cells []byte) {
 
 // Closed implements link.Receiver.
 func (w *backward) Closed(reason cell.Reason, distance uint8) {
-	r := w.relay
+	r := (*relay)(w)
 	if r.node.closing.Load() { // the link broke at this end
 		r.back.Close(cell.ShuttingDown, 0)
 	} else {

@@ -1,4 +1,4 @@
-package circuit
+package tinker
 
 import (
 	crand "crypto/rand"

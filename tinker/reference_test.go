@@ -1,0 +1,145 @@
+package tinker
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hpke"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/binary"
+	"errors"
+	"hash"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// The reference reads sessions as docs/spec/tinker.md tells, with no thought
+// of speed: it derives each message's key from the root anew.
+type reference struct {
+	suite             SuiteID
+	root              []byte
+	th                [32]byte
+	forward, backward *referenceChain
+	next              *referenceChain // forward, once the initiator changes to it
+}
+
+type referenceChain struct {
+	suite  SuiteID
+	secret []byte
+	th     [32]byte
+	past   []referenceMessage
+}
+
+type referenceMessage struct {
+	size int
+	step bool
+}
+
+var errReference = errors.New("the reference can't open this")
+
+func newReference(s *Session) *reference {
+	r := &reference{suite: s.suite.id, root: bytes.Clone(s.root), th: s.Transcript}
+	r.forward, r.backward = r.chain("tinker forward v1"), r.chain("tinker backward v1")
+	return r
+}
+
+func referenceHash(id SuiteID) func() hash.Hash {
+	if id == TK3 {
+		return sha512.New384
+	}
+	return sha256.New
+}
+
+func referenceAEAD(id SuiteID, key []byte) cipher.AEAD {
+	if id == TK2 {
+		a, _ := chacha20poly1305.New(key)
+		return a
+	}
+	block, _ := aes.NewCipher(key)
+	a, _ := cipher.NewGCM(block)
+	return a
+}
+
+func referenceExpand(id SuiteID, secret []byte, label string, th [32]byte, size int) []byte {
+	info := label + "\x00" + string([]byte{byte(id >> 8), byte(id)}) + string(th[:])
+	b, _ := hkdf.Expand(referenceHash(id), secret, info, size)
+	return b
+}
+
+func (r *reference) chain(label string) *referenceChain {
+	size := referenceHash(r.suite)().Size()
+	return &referenceChain{suite: r.suite, secret: referenceExpand(r.suite, r.root, label, r.th, size), th: r.th}
+}
+
+// open returns the message with its type and flags.
+func (c *referenceChain) open(sealed []byte) ([]byte, error) {
+	size := len(c.secret)
+	derive := func(ck []byte) (next, material []byte) {
+		all := referenceExpand(c.suite, ck, "tinker chain v1", c.th, size+44)
+		return all[:size], all[size:]
+	}
+	ck, material := derive(c.secret)
+	count, units := 0, 0
+	for _, m := range c.past {
+		count++
+		units += max(1, (m.size+4095)/4096)
+		if m.step || units >= 64 {
+			ck, material = derive(ck)
+			count, units = 0, 0
+		}
+	}
+	nonce := material[32:]
+	for i := range 8 {
+		nonce[11-i] ^= byte(count >> (8 * i))
+	}
+	plain, err := referenceAEAD(c.suite, material[:32]).Open(nil, nonce, sealed, nil)
+	if err != nil {
+		return nil, errReference
+	}
+	c.past = append(c.past, referenceMessage{len(sealed), plain[0]&0x80 != 0})
+	return plain, nil
+}
+
+func (r *reference) openForward(sealed []byte) ([]byte, error) {
+	plain, err := r.forward.open(sealed)
+	if err == nil && plain[0]&0x40 != 0 {
+		r.forward = r.next
+	}
+	return plain, err
+}
+
+// openBackward opens an ACCEPT, too, with the private key of its offer.
+func (r *reference) openBackward(sealed []byte, offer []byte, private hpke.PrivateKey) ([]byte, error) {
+	plain, err := r.backward.open(sealed)
+	if err != nil || plain[0]&0x40 == 0 {
+		return plain, err
+	}
+	return plain, r.step(offer, plain[1:], private)
+}
+
+func (r *reference) step(offer, accept []byte, private hpke.PrivateKey) error {
+	r.suite = SuiteID(binary.BigEndian.Uint16(offer))
+	kdf := hpke.HKDFSHA256()
+	if r.suite == TK3 {
+		kdf = hpke.HKDFSHA384()
+	}
+	info := append(append([]byte("tinker ratchet v1\x00"), r.th[:]...), offer[:2]...)
+	secret, err := hpke.NewRecipient(accept, private, kdf, hpke.ExportOnly(), info)
+	if err != nil {
+		return err
+	}
+	h := referenceHash(r.suite)
+	ikm, _ := secret.Export("tinker ratchet secret v1", h().Size())
+	r.root, _ = hkdf.Extract(h, ikm, r.root)
+	sum := h()
+	sum.Write([]byte("tinker transcript ratchet v1\x00"))
+	for _, part := range [][]byte{r.th[:], offer, accept} {
+		sum.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		sum.Write(part)
+	}
+	r.th = [32]byte(sum.Sum(nil)[:32])
+	r.next, r.backward = r.chain("tinker forward v1"), r.chain("tinker backward v1")
+	return nil
+}
