@@ -86,8 +86,6 @@ func (c *Client) Fetch(ctx context.Context) (*netmap.Map, error) { return c.fetc
 
 // fetch waits at the authority for a newer map, for a time.
 func (c *Client) fetch(ctx context.Context, wait time.Duration) (*netmap.Map, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait+fetchTimeout)
-	defer cancel()
 	var errs []error
 	for _, a := range c.network.Authorities {
 		m, err := c.fetchFrom(ctx, a.URL, wait)
@@ -100,6 +98,9 @@ func (c *Client) fetch(ctx context.Context, wait time.Duration) (*netmap.Map, er
 }
 
 func (c *Client) fetchFrom(ctx context.Context, base string, wait time.Duration) (*netmap.Map, error) {
+	// Each has its own time: one that is silent must not keep us from the next.
+	ctx, cancel := context.WithTimeout(ctx, wait+fetchTimeout)
+	defer cancel()
 	have := c.Map()
 	var after uint64
 	if have != nil && time.Now().Before(have.ValidUntil) {
@@ -200,8 +201,6 @@ func (c *Client) Watch(ctx context.Context, f func(*netmap.Map)) error {
 // Publish sends a signed descriptor to all authorities. It is enough if one of
 // them takes it.
 func (c *Client) Publish(ctx context.Context, signed []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
 	var errs []error
 	for _, a := range c.network.Authorities {
 		if err := c.publishTo(ctx, a.URL, signed); err != nil {
@@ -215,6 +214,8 @@ func (c *Client) Publish(ctx context.Context, signed []byte) error {
 }
 
 func (c *Client) publishTo(ctx context.Context, base string, signed []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(base, "/")+"/v1/descriptors", bytes.NewReader(signed))
 	if err != nil {
 		return err

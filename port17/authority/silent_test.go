@@ -1,0 +1,80 @@
+package authority
+
+import (
+	"bytes"
+	"crypto/rand"
+	"io"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"safing/netmap"
+)
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func answer(r *http.Request, status int, body []byte) (*http.Response, error) {
+	return &http.Response{Status: http.StatusText(status), StatusCode: status, Body: io.NopCloser(bytes.NewReader(body)), Request: r}, nil
+}
+
+// following returns a client of two authorities, "silent" and "good", and a map
+// that it accepts.
+func following(t *testing.T, f transport) (*Client, []byte) {
+	t.Helper()
+	skey, vkey, err := note.GenerateKey(rand.Reader, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, other, err := note.GenerateKey(rand.Reader, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := note.NewSigner(skey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().UTC()
+	m, err := netmap.New("test", 7, now.Add(-time.Minute), now.Add(DefaultValidity), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := m.Sign(signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NewClient(&netmap.Network{Name: "test", Threshold: 1, Authorities: []netmap.Authority{
+		{URL: "http://silent", Key: other}, {URL: "http://good", Key: vkey},
+	}}, "", nil)
+	c.http.Transport = f
+	return c, signed
+}
+
+// An authority that takes connections and says nothing does not keep a client
+// from the next one.
+func TestSilentAuthority(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var signed []byte
+		c, made := following(t, func(r *http.Request) (*http.Response, error) {
+			switch {
+			case r.URL.Host == "silent":
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			case r.Method == http.MethodPost:
+				return answer(r, http.StatusNoContent, nil)
+			}
+			return answer(r, http.StatusOK, signed)
+		})
+		signed = made
+		if m, err := c.Fetch(t.Context()); err != nil || m.Sequence != 7 {
+			t.Errorf("map %v, %v", m, err)
+		}
+		if err := c.Publish(t.Context(), []byte("descriptor")); err != nil {
+			t.Error(err)
+		}
+	})
+}
