@@ -144,6 +144,9 @@ func (c *Client) take(signed []byte) (*netmap.Map, error) {
 	if c.newest != nil && m.Sequence < c.newest.Sequence {
 		return nil, fmt.Errorf("the authority answered with map %d and map %d was seen already", m.Sequence, c.newest.Sequence)
 	}
+	if c.newest != nil && m.Sequence == c.newest.Sequence && m.ValidUntil.Equal(c.newest.ValidUntil) {
+		return c.newest, nil
+	}
 	c.newest = m
 	if err := c.save(signed); err != nil {
 		c.log.Warn("the map could not be kept on disk", "error", err)
@@ -174,19 +177,20 @@ func (c *Client) Watch(ctx context.Context, f func(*netmap.Map)) error {
 	}
 	backoff := leastBackoff
 	for ctx.Err() == nil {
+		asked := time.Now()
 		m, err := c.fetch(ctx, pollFor)
 		c.mu.Lock()
 		c.err = err
 		c.mu.Unlock()
-		if err == nil {
-			backoff = leastBackoff
-			if m != last {
-				last = m
-				f(m)
-			}
+		switch {
+		case err == nil && m != last:
+			backoff, last = leastBackoff, m
+			f(m)
 			continue
-		}
-		if ctx.Err() == nil {
+		case err == nil && time.Since(asked) >= pollFor/2: // it has held its answer back
+			backoff = leastBackoff
+			continue
+		case err != nil && ctx.Err() == nil:
 			c.log.Warn("the map could not be fetched", "error", err)
 		}
 		select {

@@ -2,6 +2,7 @@ package authority
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"io"
 	"net/http"
@@ -16,7 +17,12 @@ import (
 
 type transport func(*http.Request) (*http.Response, error)
 
-func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	return f(r)
+}
 
 func answer(r *http.Request, status int, body []byte) (*http.Response, error) {
 	return &http.Response{Status: http.StatusText(status), StatusCode: status, Body: io.NopCloser(bytes.NewReader(body)), Request: r}, nil
@@ -77,4 +83,37 @@ func TestSilentAuthority(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// An authority, or somebody before it, that answers at once with what the
+// client has is not asked again at once.
+func TestWatchIsPatient(t *testing.T) {
+	for name, reply := range map[string]func(*http.Request, []byte) (*http.Response, error){
+		"not modified": func(r *http.Request, _ []byte) (*http.Response, error) { return answer(r, http.StatusNotModified, nil) },
+		"same map":     func(r *http.Request, signed []byte) (*http.Response, error) { return answer(r, http.StatusOK, signed) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				requests, maps := 0, 0
+				var signed []byte
+				c, made := following(t, func(r *http.Request) (*http.Response, error) {
+					requests++
+					if requests == 1000 {
+						cancel()
+					}
+					return reply(r, signed)
+				})
+				signed = made
+				if _, err := c.take(signed); err != nil {
+					t.Fatal(err)
+				}
+				c.Watch(ctx, func(*netmap.Map) { maps++ }) //nolint:errcheck // it ends with the context
+				if requests > 20 || maps != 1 {
+					t.Errorf("%d requests in a minute, %d maps", requests, maps)
+				}
+			})
+		})
+	}
 }
