@@ -187,15 +187,28 @@ func (n *Node) keep(ctx context.Context, id netmap.NodeID, l *link.Link) {
 	}
 	n.running.Go(func() {
 		n.awaitRTT(l)
-		n.touch()
+		n.touchFor(id)
 		<-l.Done()
 		n.mu.Lock()
 		if n.neighbours[id] == l {
 			delete(n.neighbours, id)
 		}
 		n.mu.Unlock()
-		n.touch()
+		n.touchFor(id)
 	})
+}
+
+// touchFor publishes again when the neighbour is on the map. Anyone can prove
+// an identity of their own, and everybody fetches what is published.
+func (n *Node) touchFor(id netmap.NodeID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.m == nil {
+		return
+	}
+	if _, ok := n.m.Node(id); ok {
+		n.touch()
+	}
 }
 
 // awaitRTT waits until the link was measured, for as long as a handshake takes.
