@@ -79,7 +79,7 @@ func Initiate(conn net.Conn, node netmap.NodeID, to tinker.Recipient, c Config) 
 	l.initiator, l.remote, l.handshake, l.begun = true, node, handshake, time.Now()
 	conn.SetWriteDeadline(time.Now().Add(handshakeTimeout))
 	if _, err := conn.Write(hello); err != nil {
-		return nil, fmt.Errorf("send hello: %w", err)
+		return nil, fmt.Errorf("send hello: %w", bare(err))
 	}
 	l.start(handshake.Early())
 	return l, nil
@@ -107,7 +107,7 @@ func Accept(conn net.Conn, keys *tinker.Prekeys, c Config) (*Link, error) {
 func respond(conn net.Conn, keys *tinker.Prekeys) (*tinker.Response, error) {
 	hello := make([]byte, cell.Size)
 	if _, err := io.ReadFull(conn, hello); err != nil {
-		return nil, fmt.Errorf("read hello: %w", err)
+		return nil, fmt.Errorf("read hello: %w", bare(err))
 	}
 	response, err := keys.Respond(label, hello)
 	if err != nil {
@@ -119,7 +119,7 @@ func respond(conn net.Conn, keys *tinker.Prekeys) (*tinker.Response, error) {
 	reply := make([]byte, cell.Size)
 	rand.Read(reply[copy(reply, response.Reply):])
 	if _, err := conn.Write(reply); err != nil {
-		return nil, fmt.Errorf("send reply: %w", err)
+		return nil, fmt.Errorf("send reply: %w", bare(err))
 	}
 	return response, nil
 }
@@ -130,7 +130,7 @@ func (l *Link) receiveReply() error {
 	l.conn.SetReadDeadline(l.begun.Add(handshakeTimeout))
 	reply := make([]byte, cell.Size)
 	if _, err := io.ReadFull(l.conn, reply); err != nil {
-		return fmt.Errorf("read reply: %w", err)
+		return fmt.Errorf("read reply: %w", bare(err))
 	}
 	l.rtt.add(time.Since(l.begun))
 	reply, _, err := l.handshake.SplitReply(reply)

@@ -139,6 +139,16 @@ func (l *Link) fail(err error) {
 	})
 }
 
+// bare takes the addresses out of a connection's error, for the error will be
+// logged, and who uses a node is nobody's business.
+func bare(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
 // Open creates a circuit at the other side with the cells of its burst, which
 // the link owns from then on unless there is an error.
 func (l *Link) Open(r Receiver, burst []*cell.Buf) (*Leg, error) {

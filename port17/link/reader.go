@@ -34,7 +34,7 @@ func (l *Link) readAll() error {
 		l.conn.SetReadDeadline(time.Now().Add(idlePings * l.config.PingEvery))
 		if have < recordHeader {
 			if _, err := io.ReadFull(l.conn, header[have:]); err != nil {
-				return fmt.Errorf("read record: %w", err)
+				return fmt.Errorf("read record: %w", bare(err))
 			}
 		}
 		key, size, err := parseRecord(header[:])
@@ -45,7 +45,7 @@ func (l *Link) readAll() error {
 		// One read gets the record and, if it is there already, the next header.
 		n, err := io.ReadAtLeast(l.conn, b[:size+recordHeader], size)
 		if err != nil {
-			return fmt.Errorf("read record: %w", err)
+			return fmt.Errorf("read record: %w", bare(err))
 		}
 		have = copy(header[:], b[size:n])
 		if err := l.receiveRecord(key, b[:size]); err != nil {

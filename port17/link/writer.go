@@ -38,7 +38,7 @@ func (l *Link) write(sealer *tinker.Sealer) {
 		}
 		l.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 		if _, err := l.conn.Write(record); err != nil {
-			l.fail(fmt.Errorf("write record: %w", err))
+			l.fail(fmt.Errorf("write record: %w", bare(err)))
 			return
 		}
 		l.config.Pool.PutBlock(b)
