@@ -23,6 +23,7 @@ type peer struct {
 	early   *tinker.Sealer // initiators only
 	openers [2]*tinker.Opener
 	session *tinker.Session
+	over    bool // the end of the early records was sent
 }
 
 // initiator makes a peer that has linked to a responder.
@@ -107,7 +108,18 @@ func (p *peer) write(b []byte) {
 }
 
 // record seals cells under the session's key.
-func (p *peer) record(cells ...[]byte) []byte { return record(p.session.Send, 1, 1, cells...) }
+func (p *peer) record(cells ...[]byte) []byte {
+	return append(p.end(), record(p.session.Send, 1, 1, cells...)...)
+}
+
+// end is the record that has to come before those under the session's key.
+func (p *peer) end() []byte {
+	if p.early == nil || p.over {
+		return nil
+	}
+	p.over = true
+	return record(p.early, 0, 2)
+}
 
 func record(s *tinker.Sealer, key, typ byte, cells ...[]byte) []byte {
 	var content []byte
@@ -129,6 +141,9 @@ func (p *peer) read() ([][]byte, error) {
 	}
 	_, content, err := p.openers[frame[0]].Open(frame[2:])
 	var cells [][]byte
+	if err == nil && len(content) == 0 { // the last one under the early key
+		return p.read()
+	}
 	for ; len(content) > 0; content = content[cell.Size:] {
 		cells = append(cells, content[:cell.Size])
 	}
@@ -190,7 +205,16 @@ func TestBadPeer(t *testing.T) {
 		{"no cells", "record with key 1 and 0 cells", func(*peer) []byte { return []byte{1, 0} }},
 		{"too many cells", "record with key 1 and 17 cells", func(*peer) []byte { return []byte{1, 17} }},
 		{"unknown key", "record with key 2", func(*peer) []byte { return []byte{2, 1} }},
-		{"unknown type", "record of unknown type 2", func(p *peer) []byte { return record(p.session.Send, 1, 2, padding) }},
+		{"unknown type", "record of unknown type 2", func(p *peer) []byte { return append(p.end(), record(p.session.Send, 1, 2, padding)...) }},
+		{"unknown type, early", "record of unknown type 3", func(p *peer) []byte { return record(p.early, 0, 3, padding) }},
+		{"no cells, early", "record of unknown type 1", func(p *peer) []byte { return record(p.early, 0, 1) }},
+		{"cells in the end", "record of unknown type 2", func(p *peer) []byte { return record(p.early, 0, 2, padding) }},
+		{"no end", "before the end", func(p *peer) []byte { return record(p.session.Send, 1, 1, padding) }},
+		{"lost before the end", "does not open", func(p *peer) []byte {
+			record(p.early, 0, 1, padding)
+			return p.record(padding)
+		}},
+		{"cells after the end", "early key after", func(p *peer) []byte { return append(p.end(), record(p.early, 0, 1, padding)...) }},
 		{"early key, late", "early key after", func(p *peer) []byte { return append(p.record(padding), record(p.early, 0, 1, padding)...) }},
 		{"circuit's command", "cell without circuit has command 3", func(p *peer) []byte { return p.record(rawCell(0, cell.Relay, nil)) }},
 		{"unknown command", "cell without circuit has command 8", func(p *peer) []byte { return p.record(rawCell(0, 8, nil)) }},

@@ -64,7 +64,11 @@ func (l *Link) receiveRecord(key byte, record []byte) error {
 	if err != nil {
 		return fmt.Errorf("open record: %w", err)
 	}
-	if typ != recordCells {
+	if key == keyEarly && typ == recordEnd && len(cells) == 0 {
+		l.opener, l.session = l.session, nil
+		return nil
+	}
+	if typ != recordCells || len(cells) == 0 {
 		return fmt.Errorf("record of unknown type %d", typ)
 	}
 	if key == keySession {
@@ -93,7 +97,7 @@ func (l *Link) chooseOpener(key byte) error {
 			return errors.New("record under the early key from a responder")
 		}
 	case key == keySession && l.session != nil:
-		l.opener, l.session = l.session, nil
+		return errors.New("record under the session's key before the end of those under the early key")
 	case key == keyEarly && l.session == nil:
 		return errors.New("record under the early key after one under the session's")
 	}

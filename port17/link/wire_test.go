@@ -194,7 +194,8 @@ func mangleEarly(t *testing.T, m mangler) {
 	wantPrefix(t, k.first(t))
 }
 
-// mangleForward mangles records behind the one with the initiator's proof.
+// mangleForward mangles records behind the end of those under the early key
+// and the one with the initiator's proof.
 func mangleForward(t *testing.T, m mangler) {
 	k := newTaker()
 	c := k.config(t, false)
@@ -205,10 +206,10 @@ func mangleForward(t *testing.T, m mangler) {
 		switch i {
 		case 0:
 			return m(0, frame)
-		case 1:
+		case 1, 2:
 			return untouched(i, frame)
 		}
-		return m(i-1, frame)
+		return m(i-2, frame)
 	}, untouched)
 	a := <-n.accepted
 	if a.err == nil {

@@ -22,11 +22,18 @@ func (l *Link) write(sealer *tinker.Sealer) {
 		if n == 0 {
 			return
 		}
+		b := l.config.Pool.GetBlock()
+		out := b[:0]
 		if next != nil {
+			var err error
+			if out, err = endEarly(out, sealer); err != nil {
+				l.fail(err)
+				return
+			}
 			sealer, key = next, keySession
 		}
-		b := l.config.Pool.GetBlock()
-		record := b[:recordHeader+n*cell.Size+tinker.LayerOverhead]
+		record := b[len(out) : len(out)+recordHeader+n*cell.Size+tinker.LayerOverhead]
+		out = b[:len(out)+len(record)]
 		record[0], record[1] = key, byte(n)
 		for i, c := range batch[:n] {
 			copy(record[recordHeader+1+i*cell.Size:], c[:])
@@ -37,12 +44,22 @@ func (l *Link) write(sealer *tinker.Sealer) {
 			return
 		}
 		l.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
-		if _, err := l.conn.Write(record); err != nil {
+		if _, err := l.conn.Write(out); err != nil {
 			l.fail(fmt.Errorf("write record: %w", bare(err)))
 			return
 		}
 		l.config.Pool.PutBlock(b)
 	}
+}
+
+// endEarly appends the record that says that nothing more comes under the
+// early key.
+func endEarly(dst []byte, early *tinker.Sealer) ([]byte, error) {
+	dst, err := early.SealTo(append(dst, keyEarly, 0), nil, recordEnd)
+	if err != nil {
+		return nil, fmt.Errorf("seal record: %w", err)
+	}
+	return dst, nil
 }
 
 // take waits for cells. It returns none when the link has ended.
