@@ -155,6 +155,45 @@ func exchangeKey(credit Token) [32]byte {
 	return key
 }
 
+// A request that comes again is not signed before the credit is durably spent.
+func TestExchangeAgainTooSoon(t *testing.T) {
+	inSync, goOn := make(chan struct{}), make(chan struct{})
+	d := &faultyDisk{}
+	spent := openFaulty(t, d)
+	x, err := NewExchange(issuerName, creditIssuer().Key(), spendIssuer(), spent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := spent.Spend(t.Context(), 3, testKey(0)); err != nil { // makes the file
+		t.Fatal(err)
+	}
+	credit := issue(t, creditIssuer(), CreditChallenge(issuerName, 3))
+	_, request := blindSpend(t)
+	d.beforeSync = func() {
+		inSync <- struct{}{}
+		<-goOn
+	}
+	answers := make(chan error, 2)
+	ask := func() {
+		_, err := x.Exchange(t.Context(), credit, request, 3)
+		answers <- err
+	}
+	go ask()
+	<-inSync
+	go ask()
+	waitFor(spent, func() bool { return spent.queue.flush || len(answers) > 0 })
+	if len(answers) > 0 {
+		t.Error("signed before the credit was durably spent")
+	}
+	d.failSync.Store(true)
+	goOn <- struct{}{}
+	for range 2 {
+		if err := <-answers; !errors.Is(err, errDisk) {
+			t.Errorf("signed though the credit is not durably spent: %v", err)
+		}
+	}
+}
+
 func TestExchangeWithBrokenDisk(t *testing.T) {
 	d := &faultyDisk{}
 	spent := openFaulty(t, d)

@@ -151,9 +151,13 @@ func TestDamageMoved(t *testing.T) {
 	}
 }
 
-// A lossyDisk has what was synced; of what was written since, the power cut
-// takes any sectors.
+// A lossyDisk has what was synced. Of what was written since, a power cut leaves
+// any sectors; so does a sync that fails, and later ones do not make up for it.
+// The files themselves are what the kernel has in memory.
 type lossyDisk struct {
+	random *rand.Rand
+	sector int // bytes that are written as a whole
+
 	mu      sync.Mutex
 	durable map[string][]byte
 	written map[string][]write
@@ -161,12 +165,17 @@ type lossyDisk struct {
 }
 
 type write struct {
-	offset int64
+	offset int
 	data   []byte
 }
 
-func newLossyDisk(dir string) *lossyDisk {
-	d := &lossyDisk{durable: map[string][]byte{}, written: map[string][]write{}}
+func newLossyDisk(dir string, random *rand.Rand) *lossyDisk {
+	d := &lossyDisk{
+		random:  random,
+		sector:  []int{16, recordSize, 512}[random.IntN(3)],
+		durable: map[string][]byte{},
+		written: map[string][]write{},
+	}
 	names, _ := filepath.Glob(filepath.Join(dir, "*"))
 	for _, n := range names {
 		d.durable[n], _ = os.ReadFile(n)
@@ -183,42 +192,69 @@ func (d *lossyDisk) disk() disk {
 				return 0, errDisk
 			}
 			name := strings.TrimSuffix(f.Name(), newSuffix)
-			d.written[name] = append(d.written[name], write{offset, bytes.Clone(b)})
+			d.written[name] = append(d.written[name], write{int(offset), bytes.Clone(b)})
 			return f.WriteAt(b, offset)
 		},
 		sync: func(f *os.File) error {
 			d.mu.Lock()
 			defer d.mu.Unlock()
+			name := strings.TrimSuffix(f.Name(), newSuffix)
 			if d.syncs--; d.syncs <= 0 {
+				d.loseLocked(name)
 				return errDisk
 			}
-			name := strings.TrimSuffix(f.Name(), newSuffix)
+			for _, w := range d.written[name] {
+				d.durable[name] = put(d.durable[name], w)
+			}
 			delete(d.written, name)
-			var err error
-			d.durable[name], err = os.ReadFile(f.Name())
-			return err
+			info, err := f.Stat() // the file may have been cut
+			if err != nil {
+				return err
+			}
+			d.durable[name] = put(d.durable[name], write{offset: int(info.Size())})[:info.Size()]
+			return nil
 		},
 	}
 }
 
-// cut returns what the disk has after the power cut.
-func (d *lossyDisk) cut(random *rand.Rand, sector int) map[string][]byte {
-	after := map[string][]byte{}
-	for name, content := range d.durable {
-		content = bytes.Clone(content)
-		for _, w := range d.written[name] {
-			for at := int(w.offset); len(w.data) > 0; {
-				n := min(sector-at%sector, len(w.data))
-				if random.IntN(2) == 0 {
-					content = append(content, make([]byte, max(0, at+n-len(content)))...)
-					copy(content[at:], w.data[:n])
-				}
-				at, w.data = at+n, w.data[n:]
-			}
-		}
-		after[name] = content
+// put writes into content, which grows with zeros up to the offset.
+func put(content []byte, w write) []byte {
+	if grow := w.offset + len(w.data) - len(content); grow > 0 {
+		content = append(content, make([]byte, grow)...)
 	}
-	return after
+	copy(content[w.offset:], w.data)
+	return content
+}
+
+// loseLocked leaves any sectors of what was written to a file since its last
+// sync.
+func (d *lossyDisk) loseLocked(name string) {
+	for _, w := range d.written[name] {
+		for at, data := w.offset, w.data; len(data) > 0; {
+			n := min(d.sector-at%d.sector, len(data))
+			if d.random.IntN(2) == 0 {
+				d.durable[name] = put(d.durable[name], write{at, data[:n]})
+			}
+			at, data = at+n, data[n:]
+		}
+	}
+	delete(d.written, name)
+}
+
+// cut writes what the disk has after a power cut into a folder.
+func (d *lossyDisk) cut(t *testing.T, dir string) {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for name := range d.durable {
+		d.loseLocked(name)
+		if _, err := os.Stat(name); err != nil {
+			continue // it was never given its name
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(name)), d.durable[name], 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // No acknowledged token is lost with the power, and what a torn write left is
@@ -230,7 +266,7 @@ func TestPowerCut(t *testing.T) {
 	spent := map[int]bool{}
 	next := 0
 	dir := t.TempDir()
-	d := newLossyDisk(dir)
+	d := newLossyDisk(dir, random)
 	for round := range 200 {
 		d.syncs = 1 + random.IntN(12)
 		s, err := openSpent(dir, SpentConfig{Limit: DefaultSpentLimit, Queue: DefaultSpentQueue}, d.disk())
@@ -250,12 +286,8 @@ func TestPowerCut(t *testing.T) {
 			continue // the process died alone
 		}
 		dir = t.TempDir()
-		for name, content := range d.cut(random, []int{16, recordSize, 512}[random.IntN(3)]) {
-			if err := os.WriteFile(filepath.Join(dir, filepath.Base(name)), content, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		d = newLossyDisk(dir)
+		d.cut(t, dir)
+		d = newLossyDisk(dir, random)
 	}
 	t.Logf("%d tokens were acknowledged", len(spent))
 }
