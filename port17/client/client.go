@@ -108,6 +108,19 @@ func (c *Client) current() (*route.Finder, <-chan struct{}) {
 	return c.finder, c.news
 }
 
+// usable returns the finder of the newest map, if that is still valid. Whoever
+// keeps newer maps from a client must not make it believe an old one for ever.
+func (c *Client) usable() (*route.Finder, error) {
+	f, _ := c.current()
+	switch {
+	case f == nil:
+		return nil, ErrNoMap
+	case !time.Now().Before(f.Map().ValidUntil):
+		return nil, netmap.ErrExpired
+	}
+	return f, nil
+}
+
 // Map returns the newest map; nil before the first.
 func (c *Client) Map() *netmap.Map {
 	f, _ := c.current()
@@ -123,29 +136,35 @@ var ErrNoMap = errors.New("there is no map of the network yet: check the way to 
 // Ready waits until there is a map on which a web site can be reached, and
 // links to entries.
 func (c *Client) Ready(ctx context.Context) error {
-	last := ErrNoMap
 	for {
-		f, news := c.current()
-		if f != nil {
-			hops, err := c.plan(ctx, f, route.Request{Destination: netip.AddrPortFrom(netip.Addr{}, 443), Level: c.config.Level}, group{})
-			if err == nil {
-				_, err = c.entries.link(ctx, hops[0].Node)
-			}
-			if err == nil {
-				return nil
-			}
-			last = err
+		_, news := c.current()
+		f, err := c.usable()
+		if err == nil {
+			err = c.try(ctx, f)
+		}
+		if err == nil {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			if err := c.authority.Err(); f == nil && err != nil {
-				last = err
+			if why := c.authority.Err(); f == nil && why != nil {
+				err = why
 			}
-			return fmt.Errorf("wait for the network: %w (%w)", last, context.Cause(ctx))
+			return fmt.Errorf("wait for the network: %w (%w)", err, context.Cause(ctx))
 		case <-news:
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// try finds out whether there is a route to a web site and a link to its entry.
+func (c *Client) try(ctx context.Context, f *route.Finder) error {
+	hops, err := c.plan(ctx, f, route.Request{Destination: netip.AddrPortFrom(netip.Addr{}, 443), Level: c.config.Level}, group{})
+	if err != nil {
+		return err
+	}
+	_, err = c.entries.link(ctx, hops[0].Node)
+	return err
 }
 
 // A Request says what a connection is for.
@@ -196,9 +215,9 @@ func (c *Client) Explain(r Request) (route.Explanation, error) {
 	if err != nil {
 		return route.Explanation{}, err
 	}
-	f, _ := c.current()
-	if f == nil {
-		return route.Explanation{}, ErrNoMap
+	f, err := c.usable()
+	if err != nil {
+		return route.Explanation{}, err
 	}
 	request := c.routeRequest(r, t)
 	request.Exclude = c.failures.now()

@@ -5,7 +5,12 @@ import (
 	"bytes"
 	"net"
 	"time"
+
+	"safing/netmap"
 )
+
+// SetMap gives the client a map as if it had fetched it.
+func (c *Client) SetMap(m *netmap.Map) { c.setMap(m) }
 
 // ReadProxyRequest lets the fuzzer read a request from bytes.
 func ReadProxyRequest(b []byte) {

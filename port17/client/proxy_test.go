@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 
 	"safing/netmap"
 	"safing/port17/client"
+	"safing/port17/route"
 	"safing/port17/testnet"
 )
 
@@ -91,5 +93,28 @@ func TestLogsNoDestination(t *testing.T) {
 	}
 	if strings.Contains(log.String(), "10.9.8.7") {
 		t.Errorf("the log names the destination:\n%s", &log)
+	}
+}
+
+// A map is believed for as long as it says, also when none follows.
+func TestMapRunsOut(t *testing.T) {
+	c, err := client.New(t.Context(), client.Config{Network: &netmap.Network{Name: "test"}, State: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	for valid, want := range map[time.Duration]error{time.Minute: route.ErrNoRoute, -time.Minute: netmap.ErrExpired} {
+		m, err := netmap.New("test", 1, time.Now().Add(-time.Hour), time.Now().Add(valid), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetMap(m)
+		r := client.Request{Host: "example.org", Addr: netip.AddrPortFrom(netip.Addr{}, 443)}
+		if _, err := c.Dial(t.Context(), r); !errors.Is(err, want) {
+			t.Errorf("dial: %v, want %v", err, want)
+		}
+		if _, err := c.Explain(r); !errors.Is(err, want) {
+			t.Errorf("explain: %v, want %v", err, want)
+		}
 	}
 }

@@ -94,9 +94,9 @@ func (c *Client) shared(ctx context.Context, r Request, t cell.Target) (*shared,
 		if s := c.reuse(g, t); s != nil {
 			return s, nil
 		}
-		f, _ := c.current()
-		if f == nil {
-			return nil, ErrNoMap
+		f, err := c.usable()
+		if err != nil {
+			return nil, err
 		}
 		hops, err := c.plan(ctx, f, c.routeRequest(r, t), g)
 		if err != nil {
