@@ -3,6 +3,8 @@ package tinker
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,6 +87,31 @@ func TestHandshake(t *testing.T) {
 	})
 }
 
+// eachFlip calls check with the message, one bit of it flipped: each bit in
+// turn, or in short tests one of each byte. It shares the bits between cores.
+func eachFlip(t *testing.T, message []byte, check func(flipped []byte) error) {
+	t.Helper()
+	stride := 1
+	if testing.Short() {
+		stride = 7 // not 8: all places of a bit
+	}
+	t.Run("flip", func(t *testing.T) {
+		const parts = 16
+		for part := range parts {
+			t.Run(strconv.Itoa(part), func(t *testing.T) {
+				t.Parallel()
+				for bit := part * stride; bit < 8*len(message); bit += parts * stride {
+					flipped := bytes.Clone(message)
+					flipped[bit/8] ^= 1 << (bit % 8)
+					if err := check(flipped); err != nil {
+						t.Fatalf("bit %d: %v", bit, err)
+					}
+				}
+			})
+		}
+	})
+}
+
 // No bit of a hello may be changed, nor what both must agree on.
 func TestHelloIsBound(t *testing.T) {
 	perSuite(t, func(t *testing.T, id SuiteID) {
@@ -94,13 +121,12 @@ func TestHelloIsBound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for bit := range 8 * len(hello) {
-			flipped := bytes.Clone(hello)
-			flipped[bit/8] ^= 1 << (bit % 8)
+		eachFlip(t, hello, func(flipped []byte) error {
 			if _, err := keys.Respond("test", flipped); err == nil {
-				t.Fatalf("a hello with bit %d flipped was answered", bit)
+				return errors.New("the hello was answered")
 			}
-		}
+			return nil
+		})
 		for n := range 64 {
 			if _, err := keys.Respond("test", hello[:n*len(hello)/64]); err == nil {
 				t.Fatalf("a hello cut to %d bytes was answered", n)
@@ -136,13 +162,13 @@ func TestReplyIsBound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for bit := range 8 * len(r.Reply) {
-			flipped := bytes.Clone(r.Reply)
-			flipped[bit/8] ^= 1 << (bit % 8)
-			if _, err := i.Finish(flipped); !errors.Is(err, ErrDecrypt) {
-				t.Fatalf("a reply with bit %d flipped: %v", bit, err)
+		eachFlip(t, r.Reply, func(flipped []byte) error {
+			again := *i // each goroutine has its own
+			if _, err := again.Finish(flipped); !errors.Is(err, ErrDecrypt) {
+				return fmt.Errorf("%v, want %v", err, ErrDecrypt)
 			}
-		}
+			return nil
+		})
 		for n := range 64 {
 			if _, err := i.Finish(r.Reply[:n*len(r.Reply)/64]); !errors.Is(err, ErrDecrypt) {
 				t.Fatalf("a reply cut to %d of 64 parts: %v", n, err)
