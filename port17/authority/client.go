@@ -44,6 +44,8 @@ func NewClient(n *netmap.Network, cache string, log *slog.Logger) *Client {
 	}
 	c := &Client{network: n, cache: cache, log: log, http: &http.Client{
 		Transport: &http.Transport{IdleConnTimeout: time.Minute, ResponseHeaderTimeout: pollFor + fetchTimeout},
+		// The network file says whom to ask: nobody on the way sends us elsewhere.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	c.loadCache()
 	return c
