@@ -1,30 +1,60 @@
 package tinker
 
 import (
-	"fmt"
+	"bytes"
 	"runtime"
 	"testing"
 )
 
-const benchBatch = 16
+const (
+	recordCells = 16 // cells in a record of a link
+	roundCells  = 64 // cells until keys step
+)
 
-// perGB reports seconds of wall time per 10⁹ bytes.
-func perGB(b *testing.B, bytes int) {
-	b.ReportMetric(b.Elapsed().Seconds()/(float64(b.N)*float64(bytes))*1e9, "s/GB")
-}
-
-// benchSuites runs a benchmark with each suite, on one core and on all.
-func benchSuites(b *testing.B, bench func(*testing.B, SuiteID, *Workers)) {
+// benchCells runs a role's work for cells with each suite: on one core, and on
+// all with an end for each. A round is the work for roundCells cells.
+func benchCells(b *testing.B, newRound func(testing.TB, SuiteID) (round func() error)) {
 	for _, id := range Suites() {
-		b.Run(id.String()+"/one", func(b *testing.B) { bench(b, id, nil) })
-	}
-	for _, id := range Suites() {
-		b.Run(fmt.Sprintf("%v/all", id), func(b *testing.B) {
-			w := NewWorkers(runtime.GOMAXPROCS(0) - 1)
-			defer w.Close()
-			bench(b, id, w)
+		b.Run(id.String()+"/one", func(b *testing.B) {
+			round := newRound(b, id)
+			b.SetBytes(unitSize)
+			b.ReportAllocs()
+			for n := 1; b.Loop(); n++ {
+				if n%roundCells == 0 {
+					if err := round(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			perGB(b)
+		})
+		b.Run(id.String()+"/all", func(b *testing.B) {
+			rounds := make(chan func() error, runtime.GOMAXPROCS(0))
+			for range cap(rounds) {
+				rounds <- newRound(b, id)
+			}
+			b.SetBytes(unitSize)
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				round := <-rounds
+				for n := 1; pb.Next(); n++ {
+					if n%roundCells == 0 {
+						if err := round(); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				}
+			})
+			perGB(b)
 		})
 	}
+}
+
+// perGB reports seconds of wall time per 10⁹ bytes of cells.
+func perGB(b *testing.B) {
+	b.ReportMetric(b.Elapsed().Seconds()/(float64(b.N)*unitSize)*1e9, "s/GB")
 }
 
 func unlimited(s ...*Session) {
@@ -33,86 +63,129 @@ func unlimited(s ...*Session) {
 	}
 }
 
+// rewind returns a function that sets a chain back to where it is now.
+func rewind(c *chain) func() {
+	saved, key := *c, bytes.Clone(c.key)
+	return func() {
+		*c = saved
+		copy(c.key, key)
+	}
+}
+
+// A benchRecord is a record of a link and the cells in it.
+type benchRecord struct {
+	sealed []byte
+	cells  [][]byte // payloads
+}
+
+func newBenchRecord() benchRecord {
+	r := benchRecord{sealed: make([]byte, 1+recordCells*unitSize+tagSize)}
+	for i := range recordCells {
+		r.cells = append(r.cells, r.sealed[1+i*unitSize+5:][:payloadSize])
+	}
+	return r
+}
+
 // BenchmarkRelayCell is a relay's work for each cell: it opens the link's
 // record and its layer, and seals the next link's record.
-func BenchmarkRelayCell(b *testing.B) {
-	benchSuites(b, func(b *testing.B, id SuiteID, w *Workers) {
-		inSend, inRecv := handshake(b, id)
-		out, _ := handshake(b, id)
-		client, hop := handshake(b, id)
-		unlimited(inSend, inRecv, out, client, hop)
-		onion, relay := NewOnion(payloadSize, 0, nil), NewRelay(hop, payloadSize, 0, w)
-		onion.Add(client)
-		const record = 1 + benchBatch*unitSize + tagSize
-		sealed, next := make([]byte, record), make([]byte, record)
-		src, dst, out1 := make([][]byte, benchBatch), make([][]byte, benchBatch), make([]Opened, benchBatch)
-		b.SetBytes(unitSize)
-		b.ReportAllocs()
-		n := 0
-		for b.Loop() {
-			if n++; n%benchBatch != 0 { // work is done by the batch
-				continue
+func BenchmarkRelayCell(b *testing.B) { benchCells(b, relayRound) }
+
+func relayRound(b testing.TB, id SuiteID) func() error {
+	inSend, inRecv := handshake(b, id)
+	outSend, _ := handshake(b, id)
+	client, hop := handshake(b, id)
+	unlimited(inSend, inRecv, outSend, client, hop)
+	onion, relay := NewOnion(payloadSize, 0, nil), NewRelay(hop, payloadSize, 0, nil)
+	onion.Add(client)
+	var records []benchRecord
+	for range roundCells / recordCells {
+		r := newBenchRecord()
+		if err := onion.SealAll(r.cells, LayerRelay); err != nil {
+			b.Fatal(err)
+		}
+		if err := inSend.Send.Seal(r.sealed, 1); err != nil {
+			b.Fatal(err)
+		}
+		records = append(records, r)
+	}
+	rewindLink, rewindHop := rewind(inRecv.Recv.chain), rewind(hop.Recv.chain)
+	opened, next, out := newBenchRecord(), newBenchRecord(), make([]Opened, recordCells)
+	dst := make([][]byte, recordCells)
+	for i := range dst {
+		dst[i] = next.sealed[1+i*unitSize+4:][:1+payloadSize]
+	}
+	return func() error {
+		rewindLink()
+		rewindHop()
+		for _, r := range records {
+			if _, _, err := inRecv.Recv.OpenTo(opened.sealed[:0], r.sealed); err != nil {
+				return err
 			}
-			b.StopTimer()
-			for i := range src {
-				src[i] = sealed[1+i*unitSize+5:][:payloadSize]
-				dst[i] = next[1+i*unitSize+4:][:1+payloadSize]
+			if _, err := relay.OpenAll(dst, opened.cells, out); err != nil {
+				return err
 			}
-			err := onion.SealAll(src, LayerRelay)
-			if err == nil {
-				err = inSend.Send.Seal(sealed, 1)
-			}
-			b.StartTimer()
-			if err == nil {
-				_, _, err = inRecv.Recv.Open(sealed)
-			}
-			if err == nil {
-				_, err = relay.OpenAll(dst, src, out1)
-			}
-			if err == nil {
-				err = out.Send.Seal(next, 1)
-			}
-			if err != nil {
-				b.Fatal(err)
+			if err := outSend.Send.Seal(next.sealed, 1); err != nil {
+				return err
 			}
 		}
-		perGB(b, unitSize)
-	})
+		return nil
+	}
 }
 
 // BenchmarkClientCell3Hops is a client's work for each cell that it sends:
 // three layers, and the link's record.
 func BenchmarkClientCell3Hops(b *testing.B) {
-	benchSuites(b, func(b *testing.B, id SuiteID, w *Workers) {
-		onion := NewOnion(payloadSize, 1, w)
-		for range 3 {
-			s, _ := handshake(b, id)
-			unlimited(s)
-			onion.Add(s)
-		}
-		link, _ := handshake(b, id)
-		unlimited(link)
-		record := make([]byte, 1+benchBatch*unitSize+tagSize)
-		cells := make([][]byte, benchBatch)
-		for i := range cells {
-			cells[i] = record[1+i*unitSize+5:][:payloadSize]
-		}
-		b.SetBytes(unitSize)
-		b.ReportAllocs()
-		n := 0
-		for b.Loop() {
-			if n++; n%benchBatch != 0 {
-				continue
+	benchCells(b, func(b testing.TB, id SuiteID) func() error { return clientRound(b, id, nil) })
+}
+
+// BenchmarkClientCell3HopsWorkers is the same for one client that uses all
+// cores.
+func BenchmarkClientCell3HopsWorkers(b *testing.B) {
+	for _, id := range Suites() {
+		b.Run(id.String(), func(b *testing.B) {
+			workers := NewWorkers(runtime.GOMAXPROCS(0) - 1)
+			defer workers.Close()
+			round := clientRound(b, id, workers)
+			b.SetBytes(unitSize)
+			b.ReportAllocs()
+			for n := 1; b.Loop(); n++ {
+				if n%roundCells == 0 {
+					if err := round(); err != nil {
+						b.Fatal(err)
+					}
+				}
 			}
-			if err := onion.SealAll(cells, LayerLocal); err != nil {
-				b.Fatal(err)
-			}
-			if err := link.Send.Seal(record, 1); err != nil {
-				b.Fatal(err)
+			perGB(b)
+		})
+	}
+}
+
+func clientRound(b testing.TB, id SuiteID, workers *Workers) func() error {
+	onion := NewOnion(payloadSize, 1, workers)
+	for range 3 {
+		s, _ := handshake(b, id)
+		unlimited(s)
+		onion.Add(s)
+	}
+	link, _ := handshake(b, id)
+	unlimited(link)
+	var records []benchRecord
+	var cells [][]byte
+	for range roundCells / recordCells {
+		r := newBenchRecord()
+		records, cells = append(records, r), append(cells, r.cells...)
+	}
+	return func() error {
+		if err := onion.SealAll(cells, LayerLocal); err != nil {
+			return err
+		}
+		for _, r := range records {
+			if err := link.Send.Seal(r.sealed, 1); err != nil {
+				return err
 			}
 		}
-		perGB(b, unitSize)
-	})
+		return nil
+	}
 }
 
 // BenchmarkHello3Hops is a client's whole work to build a route of three hops:

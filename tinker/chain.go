@@ -2,7 +2,7 @@ package tinker
 
 import (
 	"crypto/cipher"
-	"crypto/hkdf"
+	"crypto/hmac"
 	"encoding/binary"
 	"time"
 )
@@ -23,16 +23,16 @@ const (
 	typeRatchet = 0x40 // the chain of the next root begins
 
 	nonceSize = 12
+	maxHash   = 48 // bytes of a suite's hash
 )
 
 // A chain is one direction of the symmetric ratchet (docs/spec/tinker.md#chain).
 // Both ends hold the same chain and step it at the same messages.
 type chain struct {
 	suite   *suite
-	purpose string // of its keys: suite and transcript
+	purpose []byte // of its keys: suite and transcript
 	key     []byte // chain key; the message keys of the past don't follow from it
 	aead    cipher.AEAD
-	iv      [nonceSize]byte
 	nonce   [nonceSize]byte
 	count   uint64 // messages under this message key
 	units   int    // size of the messages under this message key
@@ -41,7 +41,7 @@ type chain struct {
 
 // newChain takes the secret over.
 func newChain(s *suite, secret []byte, th [32]byte) (*chain, error) {
-	c := &chain{suite: s, purpose: s.purpose("tinker chain v1", th), key: secret}
+	c := &chain{suite: s, purpose: []byte(s.purpose("tinker chain v1", th)), key: secret}
 	if err := c.derive(); err != nil {
 		return nil, err
 	}
@@ -57,16 +57,19 @@ func (c *chain) step() {
 }
 
 // derive makes the next message key and chain key, and forgets the last ones.
-func (c *chain) derive() error {
-	n := len(c.key)
-	material, err := hkdf.Expand(c.suite.hash, c.key, c.purpose, n+aeadKeySize+nonceSize)
-	if err != nil {
-		return err
+func (c *chain) derive() (err error) {
+	var key, next [maxHash]byte
+	m := hmac.New(c.suite.hash, c.key)
+	for i, out := range [][]byte{key[:0], next[:0]} {
+		m.Reset()
+		m.Write([]byte{byte(1 + i)})
+		m.Write(c.purpose)
+		m.Sum(out)
 	}
-	defer clear(material)
-	copy(c.key, material)
-	c.aead, err = c.suite.newAEAD(material[n : n+aeadKeySize])
-	copy(c.iv[:], material[n+aeadKeySize:])
+	c.aead, err = c.suite.newAEAD(key[:aeadKeySize])
+	copy(c.key, next[:])
+	clear(key[:])
+	clear(next[:])
 	c.count, c.units = 0, 0
 	return err
 }
@@ -86,9 +89,7 @@ func (c *chain) next() []byte {
 // nonceAt writes the nonce of the message that is ahead messages after the
 // next one. The message key must still be the same there.
 func (c *chain) nonceAt(ahead int, nonce *[nonceSize]byte) {
-	*nonce = c.iv
-	low := nonce[nonceSize-8:]
-	binary.BigEndian.PutUint64(low, binary.BigEndian.Uint64(low)^(c.count+uint64(ahead)))
+	binary.BigEndian.PutUint64(nonce[nonceSize-8:], c.count+uint64(ahead))
 }
 
 // left is how many messages of one unit the message key still takes.

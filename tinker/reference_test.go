@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/hpke"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -75,26 +76,26 @@ func (r *reference) chain(label string) *referenceChain {
 
 // open returns the message with its type and flags.
 func (c *referenceChain) open(sealed []byte) ([]byte, error) {
-	size := len(c.secret)
-	derive := func(ck []byte) (next, material []byte) {
-		all := referenceExpand(c.suite, ck, "tinker chain v1", c.th, size+44)
-		return all[:size], all[size:]
+	mac := func(ck []byte, n byte) []byte {
+		m := hmac.New(referenceHash(c.suite), ck)
+		m.Write([]byte{n})
+		m.Write([]byte("tinker chain v1\x00"))
+		m.Write([]byte{byte(c.suite >> 8), byte(c.suite)})
+		m.Write(c.th[:])
+		return m.Sum(nil)
 	}
-	ck, material := derive(c.secret)
+	ck, key := mac(c.secret, 2), mac(c.secret, 1)
 	count, units := 0, 0
 	for _, m := range c.past {
 		count++
 		units += max(1, (m.size+4095)/4096)
 		if m.step || units >= 64 {
-			ck, material = derive(ck)
+			ck, key = mac(ck, 2), mac(ck, 1)
 			count, units = 0, 0
 		}
 	}
-	nonce := material[32:]
-	for i := range 8 {
-		nonce[11-i] ^= byte(count >> (8 * i))
-	}
-	plain, err := referenceAEAD(c.suite, material[:32]).Open(nil, nonce, sealed, nil)
+	nonce := binary.BigEndian.AppendUint64(make([]byte, 4), uint64(count))
+	plain, err := referenceAEAD(c.suite, key[:32]).Open(nil, nonce, sealed, nil)
 	if err != nil {
 		return nil, errReference
 	}
