@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -79,11 +80,16 @@ func sendReason(err error) cell.Reason {
 	return cell.LinkBroken
 }
 
+// A resolver is a [net.Resolver].
+type resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
 // An exit connects streams to their targets.
 type exit struct {
 	policy   netmap.ExitPolicy
 	from     []netip.Addr // the node's own addresses
-	resolver *net.Resolver
+	resolver resolver
 	slots    chan struct{} // one for each connection: they are files, which links need too
 
 	ctx     context.Context
@@ -156,10 +162,7 @@ func (e *exit) connect(ctx context.Context, to cell.Target) (*net.TCPConn, cell.
 	}
 	addresses := []netip.Addr{to.Addr}
 	if to.Host != "" {
-		lookup, cancel := context.WithTimeout(ctx, lookupTimeout)
-		addresses, err = e.resolver.LookupNetIP(lookup, "ip", to.Host)
-		cancel()
-		if err != nil {
+		if addresses, err = e.lookup(ctx, to.Host); err != nil {
 			return nil, cell.NoSuchName
 		}
 	}
@@ -179,6 +182,18 @@ func (e *exit) connect(ctx context.Context, to cell.Target) (*net.TCPConn, cell.
 		reason = dialReason(err)
 	}
 	return nil, reason
+}
+
+// lookup returns a name's addresses. The name is absolute, so that it means the
+// same at every exit: no domain of the operator's search list is tried behind
+// it. Localhost is no name of the DNS (RFC 6761, 6.3).
+func (e *exit) lookup(ctx context.Context, name string) ([]netip.Addr, error) {
+	if strings.EqualFold(name, "localhost") {
+		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	return e.resolver.LookupNetIP(ctx, "ip", name+".")
 }
 
 // own returns the machine's addresses: those that the node publishes, which may

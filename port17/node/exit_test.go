@@ -1,7 +1,10 @@
 package node
 
 import (
+	"context"
+	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"safing/netmap"
@@ -23,6 +26,34 @@ func TestExitRefusesItself(t *testing.T) {
 	} {
 		if conn, reason := e.connect(t.Context(), to); conn != nil || reason != cell.Policy {
 			t.Errorf("%v: %v, want %v", to, reason, cell.Policy)
+		}
+	}
+}
+
+// A searching resolver has the operator's domain in its search list, where
+// every name exists.
+type searching struct{}
+
+func (searching) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	if strings.HasSuffix(host, ".") {
+		return nil, errors.New("no such host")
+	}
+	return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+}
+
+// A name that does not exist is not looked for in the domains of the machine
+// that the exit runs on.
+func TestExitLooksUpAbsoluteNames(t *testing.T) {
+	p, err := netmap.ParseExitPolicy([]string{"accept *:*"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := newExit(p, nil)
+	defer e.close()
+	e.resolver = searching{}
+	for _, name := range []string{"intranet", "intranet.example"} {
+		if _, reason := e.connect(t.Context(), cell.Target{Host: name, Port: 80}); reason != cell.NoSuchName {
+			t.Errorf("%s: %v, want %v", name, reason, cell.NoSuchName)
 		}
 	}
 }
