@@ -245,7 +245,6 @@ func (n *Node) linkConfig(identified bool) link.Config {
 
 // accept takes links from a listener.
 func (n *Node) accept(ctx context.Context, listener net.Listener) {
-	slots := make(chan struct{}, n.config.MaxClients)
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
@@ -261,10 +260,10 @@ func (n *Node) accept(ctx context.Context, listener net.Listener) {
 			continue
 		}
 		select {
-		case slots <- struct{}{}:
+		case n.clients <- struct{}{}:
 			n.running.Go(func() {
 				n.serve(ctx, conn)
-				<-slots
+				<-n.clients
 			})
 		default:
 			conn.Close()

@@ -83,6 +83,7 @@ type Node struct {
 
 	closing    atomic.Bool
 	handshakes chan func()
+	clients    chan struct{} // a slot for each link from others
 	stop       context.CancelFunc
 	running    sync.WaitGroup
 
@@ -104,6 +105,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		id:         netmap.NodeID(c.Identity.Public().(ed25519.PublicKey)),
 		authority:  authority.NewClient(c.Network, filepath.Join(c.State, "map"), c.Log),
 		handshakes: make(chan func(), maxHandshakes),
+		clients:    make(chan struct{}, c.MaxClients),
 		neighbours: make(map[netmap.NodeID]*link.Link),
 		dialling:   make(map[netmap.NodeID]bool),
 		taken:      make(map[*link.Link]bool),
