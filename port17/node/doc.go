@@ -7,7 +7,8 @@
 //
 // A node follows the network's map, keeps links to some of the nodes on it,
 // measures them, and publishes its descriptor whenever those have changed. It
-// extends circuits only to nodes that it has a link to and that are on the map.
+// extends circuits only to nodes that it has a link to and that are on a map that
+// is still valid.
 //
 // Handshakes are computed by as many workers as there are CPUs, from a bounded
 // queue; cells are passed on by the links' readers, without locks in between.

@@ -101,7 +101,7 @@ func (n *Node) touchIfNew(m *netmap.Map) {
 func (n *Node) connect(ctx context.Context) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.m == nil || ctx.Err() != nil {
+	if n.usableLocked() == nil || ctx.Err() != nil {
 		return
 	}
 	for _, other := range n.wantedLocked() {
@@ -296,11 +296,21 @@ func (n *Node) serve(ctx context.Context, conn net.Conn) {
 func (n *Node) next(id netmap.NodeID) *link.Link {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.m == nil {
+	m := n.usableLocked()
+	if m == nil {
 		return nil
 	}
-	if _, ok := n.m.Node(id); !ok {
+	if _, ok := m.Node(id); !ok {
 		return nil
 	}
 	return n.neighbours[id]
+}
+
+// usableLocked returns the newest map, if that is still valid. Whoever keeps
+// newer maps from a node must not make it use nodes that were left out since.
+func (n *Node) usableLocked() *netmap.Map {
+	if n.m == nil || !time.Now().Before(n.m.ValidUntil) {
+		return nil
+	}
+	return n.m
 }
