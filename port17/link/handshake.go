@@ -29,15 +29,17 @@ var limits = tinker.Limits{Life: 24 * time.Hour, Root: 24 * time.Hour, RootBytes
 // authPrefix separates the signatures of links from others of the same key.
 const authPrefix = label + "\x00"
 
-// Dial connects to a node. It returns as soon as one of the node's addresses
-// accepts the connection: cells may be sent then, before the node has
+// Dial connects to a node. It returns as soon as one of the node's addresses,
+// which it tries in turn without waiting long, accepts the connection: cells may be sent then, before the node has
 // answered. If the node's answer is wrong or does not come, the link ends.
 func Dial(ctx context.Context, n netmap.Node, c Config) (*Link, error) {
 	to, err := n.Recipient(time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("dial node %s: %w", n.ID.Short(), err)
 	}
-	conn, err := dialAny(ctx, n.Addresses)
+	conn, err := dialAny(ctx, n.Addresses, func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", a.String())
+	})
 	if err != nil {
 		return nil, fmt.Errorf("dial node %s: %w", n.ID.Short(), err)
 	}
@@ -47,22 +49,6 @@ func Dial(ctx context.Context, n netmap.Node, c Config) (*Link, error) {
 		return nil, fmt.Errorf("dial node %s: %w", n.ID.Short(), err)
 	}
 	return l, nil
-}
-
-func dialAny(ctx context.Context, addresses []netip.AddrPort) (net.Conn, error) {
-	var errs []error
-	for _, a := range addresses {
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, "tcp", a.String())
-		if err == nil {
-			return conn, nil
-		}
-		errs = append(errs, err)
-	}
-	if errs == nil {
-		return nil, errors.New("the map has no address for it")
-	}
-	return nil, errors.Join(errs...)
 }
 
 // Initiate makes a link of a fresh connection to the node, which belongs to

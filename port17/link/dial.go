@@ -1,0 +1,64 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// attemptDelay is how long an address is tried alone before the next one is
+// tried beside it (RFC 8305, 5 and 8).
+const attemptDelay = 250 * time.Millisecond
+
+// dialAny returns the first connection that one of the addresses accepts, and
+// closes those that come later. An address that has failed makes room for the
+// next at once; one that says nothing holds it up for attemptDelay only.
+func dialAny(ctx context.Context, addresses []netip.AddrPort, dial func(context.Context, netip.AddrPort) (net.Conn, error)) (net.Conn, error) {
+	if len(addresses) == 0 {
+		return nil, errors.New("the map has no address for it")
+	}
+	type attempt struct {
+		conn net.Conn
+		err  error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	attempts := make(chan attempt)
+	running := 0
+	defer func() {
+		cancel()
+		for ; running > 0; running-- {
+			if a := <-attempts; a.conn != nil {
+				a.conn.Close()
+			}
+		}
+	}()
+	next := time.NewTimer(0)
+	defer next.Stop()
+	var errs []error
+	for len(addresses) > 0 || running > 0 {
+		select {
+		case <-next.C:
+			if len(addresses) == 0 {
+				continue
+			}
+			address := addresses[0]
+			addresses = addresses[1:]
+			running++
+			go func() {
+				conn, err := dial(ctx, address)
+				attempts <- attempt{conn, err}
+			}()
+			next.Reset(attemptDelay)
+		case a := <-attempts:
+			running--
+			if a.err == nil {
+				return a.conn, nil
+			}
+			errs = append(errs, a.err)
+			next.Reset(0)
+		}
+	}
+	return nil, errors.Join(errs...)
+}
