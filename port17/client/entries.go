@@ -66,11 +66,13 @@ func (e *entries) full(most int) bool {
 	return len(e.chosen) >= most
 }
 
-// choose remembers the node as an entry.
+// choose remembers the node as an entry. Links call it once they know that the
+// node is there: whoever is on the way to it can accept a connection, and would
+// make a client forget entries that work.
 func (e *entries) choose(id netmap.NodeID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if slices.Contains(e.chosen, id) {
+	if e.closed || slices.Contains(e.chosen, id) {
 		return
 	}
 	e.chosen = append(e.chosen, id)
@@ -125,7 +127,7 @@ func (e *entries) link(ctx context.Context, n netmap.Node) (*link.Link, error) {
 func (e *entries) dial(ctx context.Context, n netmap.Node, pending chan struct{}) (*link.Link, error) {
 	ctx, cancel := context.WithTimeout(ctx, linkTimeout)
 	defer cancel()
-	l, err := link.Dial(ctx, n, link.Config{Log: e.log})
+	l, err := link.Dial(ctx, n, link.Config{Log: e.log, Authenticated: func(*link.Link) { e.choose(n.ID) }})
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	close(pending)

@@ -111,7 +111,6 @@ func (c *Client) shared(ctx context.Context, r Request, t cell.Target) (*shared,
 			last = err
 			continue
 		}
-		c.entries.choose(hops[0].Node.ID)
 		if s, err := c.enter(g, t, &shared{
 			client: c, link: l, hops: hops, since: time.Now(), guarded: g.level >= route.High, idle: time.Now(),
 		}); s != nil || err != nil {

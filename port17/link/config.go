@@ -19,8 +19,9 @@ type Config struct {
 	// receives its cells, the first one included. Returning nil refuses with
 	// cell.Busy. The reader calls it.
 	Accept func(*Leg) Receiver
-	// Authenticated is called by the reader once the initiator has proved its
-	// identity, which Peer then returns.
+	// Authenticated is called by the reader once the other side has proved its
+	// identity, which Peer then returns: a responder by its reply, an initiator
+	// by its proof if it sends one.
 	Authenticated func(*Link)
 	// Pool holds the cells that are queued. Links among which cells are passed
 	// on share one. Nil gives the link its own.

@@ -131,11 +131,18 @@ func (l *Link) receiveReply() error {
 	l.handshake, l.opener, l.th = nil, session.Recv, session.Transcript
 	if l.config.Identity == nil {
 		l.out.rekey(session.Send, nil)
-		return nil
+	} else {
+		l.out.rekey(session.Send, l.authCell())
+		l.ping()
 	}
-	l.out.rekey(session.Send, l.authCell())
-	l.ping()
+	l.authenticated()
 	return nil
+}
+
+func (l *Link) authenticated() {
+	if l.config.Authenticated != nil {
+		l.config.Authenticated(l)
+	}
 }
 
 // authCell proves the initiator's identity:
@@ -165,8 +172,6 @@ func (l *Link) checkAuth(payload []byte) error {
 	}
 	l.peer.Store(&id)
 	l.ping()
-	if l.config.Authenticated != nil {
-		l.config.Authenticated(l)
-	}
+	l.authenticated()
 	return nil
 }
