@@ -84,6 +84,7 @@ func (e *entries) choose(id netmap.NodeID) {
 	}
 }
 
+// saveLocked replaces the file as a whole: half of one would be no entries.
 func (e *entries) saveLocked() error {
 	b, err := json.Marshal(e.chosen)
 	if err != nil {
@@ -92,7 +93,11 @@ func (e *entries) saveLocked() error {
 	if err := os.MkdirAll(filepath.Dir(e.path), 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(e.path, b, 0o600)
+	temp := e.path + ".new"
+	if err := os.WriteFile(temp, b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temp, e.path)
 }
 
 // link returns the link to the entry, and makes one if there is none.

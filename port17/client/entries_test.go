@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -88,5 +89,32 @@ func TestEntryIsRememberedOnceProved(t *testing.T) {
 	again := newEntries(path, slog.New(slog.DiscardHandler))
 	if known, _ := again.known(); !slices.Equal(known, []netmap.NodeID{entry.ID}) {
 		t.Errorf("the file has the entries %v, want %s", known, entry.ID)
+	}
+}
+
+// Whoever reads the file while another is written reads all of the one that it
+// has opened.
+func TestEntriesAreReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "entries.json")
+	e := newEntries(path, slog.New(slog.DiscardHandler))
+	e.choose(netmap.NodeID{1})
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	e.choose(netmap.NodeID{2})
+	if got, err := io.ReadAll(opened); err != nil || string(got) != string(before) {
+		t.Errorf("the file that was open has %q, %v, want %q", got, err, before)
+	}
+	if known, _ := newEntries(path, e.log).known(); len(known) != 2 {
+		t.Errorf("the new file has %d entries, want 2", len(known))
+	}
+	if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) != 1 {
+		t.Errorf("files %v, %v, want one", files, err)
 	}
 }
