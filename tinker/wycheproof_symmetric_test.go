@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"crypto/ed25519"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"testing"
 
 	"golang.org/x/mod/sumdb/note"
@@ -77,7 +78,7 @@ type hkdfCase struct {
 }
 
 // hkdfs runs the suites' extract, and behind it the function that their expand
-// and their chains call: expand has infos of its own form.
+// calls, which has infos of its own form.
 func hkdfs(ids ...SuiteID) func(*testing.T, *tally) {
 	return func(t *testing.T, c *tally) {
 		eachVector(t, c, never, func(_ struct{}, v hkdfCase) (bool, string) {
@@ -96,6 +97,28 @@ func hkdfs(ids ...SuiteID) func(*testing.T, *tally) {
 				}
 			}
 			return true, ""
+		})
+	}
+}
+
+type macCase struct {
+	wycheproofCase
+	Key hexBytes `json:"key"`
+	Msg hexBytes `json:"msg"`
+	Tag hexBytes `json:"tag"`
+}
+
+// hmacs runs HMAC as the chains call it. Of the tags, some are cut.
+func hmacs(ids ...SuiteID) func(*testing.T, *tally) {
+	return func(t *testing.T, c *tally) {
+		eachVector(t, c, never, func(g struct{ TagSize int }, v macCase) (bool, string) {
+			taken := true
+			for _, id := range ids {
+				m := hmac.New(suiteOf(t, id).hash, v.Key)
+				m.Write(v.Msg)
+				taken = taken && bytes.Equal(m.Sum(nil)[:g.TagSize/8], v.Tag)
+			}
+			return taken, ""
 		})
 	}
 }
