@@ -9,6 +9,7 @@ import (
 	"safing/port17/cell"
 	"safing/port17/circuit"
 	"safing/port17/circuit/stream"
+	"safing/port17/link"
 	"safing/port17/testnet"
 )
 
@@ -141,6 +142,55 @@ func TestExitConnections(t *testing.T) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("there was no room after one had ended")
+		}
+	}
+}
+
+// All links share a node's circuits. Who holds many is refused before others
+// are, and gets more when some have ended.
+func TestCircuitsAreShared(t *testing.T) {
+	n := testnet.Start(t, 2)
+	n.Nodes[0].LimitCircuits(8)
+	dial := func(l *link.Link, hops []circuit.Hop) (*circuit.Circuit, error) {
+		t.Helper()
+		c, _, err := circuit.Dial(l, hops, nil, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-c.Built():
+			return c, nil
+		case <-c.Done():
+			return c, c.Err()
+		}
+	}
+	var greedy *link.Link
+	var hops []circuit.Hop
+	var held []*circuit.Circuit
+	for _, want := range []int{4, 2, 1} {
+		greedy, hops = route(t, n, 0)
+		for got := 0; ; got++ {
+			c, err := dial(greedy, hops)
+			if err == nil && got < want {
+				held = append(held, c)
+				continue
+			}
+			var ended *circuit.Error
+			if got != want || !errors.As(err, &ended) || ended.Reason != cell.Busy {
+				t.Fatalf("after %d circuits: %v, want %q after %d", got, err, cell.Busy, want)
+			}
+			break
+		}
+	}
+	for _, c := range held {
+		c.Close()
+	}
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		if _, err := dial(greedy, hops); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("there was no room after the others had ended")
 		}
 	}
 }

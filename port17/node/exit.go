@@ -75,7 +75,7 @@ func sendReason(err error) cell.Reason {
 	case errors.Is(err, link.ErrQueueFull):
 		return cell.QueueFull
 	case errors.Is(err, tinker.ErrExpired):
-		return cell.Finished
+		return cell.Expired
 	}
 	return cell.LinkBroken
 }

@@ -229,11 +229,14 @@ func (n *Node) awaitRTT(l *link.Link) {
 
 func (n *Node) linkConfig(identified bool) link.Config {
 	var last *relay // the link's reader owns it
+	held := new(share)
 	accept := func(back *link.Leg) link.Receiver {
 		if last != nil {
 			last.interrupt()
 		}
-		last = n.newRelay(back)
+		if last = n.newRelay(back, held); last == nil {
+			return nil
+		}
 		return last
 	}
 	c := link.Config{Accept: accept, Pool: &n.pool, Log: n.config.Log}

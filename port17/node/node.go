@@ -80,6 +80,7 @@ type Node struct {
 	pool      cell.Pool
 	listeners []net.Listener
 	exit      *exit
+	circuits  circuits
 
 	closing    atomic.Bool
 	handshakes chan func()
@@ -104,6 +105,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		config:     c,
 		id:         netmap.NodeID(c.Identity.Public().(ed25519.PublicKey)),
 		authority:  authority.NewClient(c.Network, filepath.Join(c.State, "map"), c.Log),
+		circuits:   circuits{limit: maxCircuits},
 		handshakes: make(chan func(), maxHandshakes),
 		clients:    make(chan struct{}, c.MaxClients),
 		neighbours: make(map[netmap.NodeID]*link.Link),
@@ -123,6 +125,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	for range runtime.GOMAXPROCS(0) {
 		n.running.Go(func() { n.handshake(ctx) })
 	}
+	n.running.Go(func() { n.expire(ctx) })
 	n.running.Go(func() { n.publish(ctx) })
 	n.running.Go(func() { n.follow(ctx) })
 	for _, l := range n.listeners {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"container/list"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -13,14 +14,19 @@ import (
 	"safing/tinker"
 )
 
-// limits end a circuit for good after an hour.
-var limits = tinker.Limits{Life: time.Hour, Root: time.Hour, RootBytes: 1 << 40}
+// limits are a circuit's for which nothing else ends it.
+var limits = tinker.Limits{Life: maxAge, Root: maxAge, RootBytes: 1 << 40}
 
 // A relay is one circuit at this node. It receives the cells from the origin's
 // side; a backward receives those from the other.
 type relay struct {
-	node *Node
-	back *link.Leg
+	node  *Node
+	back  *link.Leg
+	share *share // of the link that it came over
+
+	// Guarded by node.circuits.mu.
+	begun time.Time
+	place *list.Element // nil when it has ended
 
 	// Owned by the origin's side's reader.
 	burst []byte
@@ -36,9 +42,15 @@ type relay struct {
 	closed bool
 }
 
-// newRelay is asked by links when somebody creates a circuit.
-func (n *Node) newRelay(back *link.Leg) *relay {
-	return &relay{node: n, back: back, burst: make([]byte, 0, cell.BurstSize)}
+// newRelay is asked by links when somebody creates a circuit. It returns nil when
+// the link may have no more.
+func (n *Node) newRelay(back *link.Leg, s *share) *relay {
+	r := &relay{node: n, back: back, share: s}
+	if !n.circuits.add(r) {
+		return nil
+	}
+	r.burst = make([]byte, 0, cell.BurstSize)
+	return r
 }
 
 // Receive implements link.Receiver for the origin's side.
@@ -220,7 +232,7 @@ func (r *relay) passOn(cells []byte) cell.Reason {
 // openReason is why a circuit ends whose cell could not be opened or sealed.
 func openReason(err error) cell.Reason {
 	if errors.Is(err, tinker.ErrExpired) {
-		return cell.Finished
+		return cell.Expired
 	}
 	return cell.Altered
 }
@@ -266,6 +278,7 @@ func (r *relay) shut(closeNext func(*link.Leg)) {
 	if was {
 		return
 	}
+	r.node.circuits.remove(r)
 	if next != nil {
 		closeNext(next)
 	}

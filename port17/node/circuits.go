@@ -1,0 +1,95 @@
+package node
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"time"
+
+	"safing/port17/cell"
+)
+
+const (
+	maxCircuits = 64 << 10  // of one node
+	maxAge      = time.Hour // of a circuit
+)
+
+// circuits are those of a node. Who creates them costs it memory and a number
+// on the next link, and may be anybody: so they end at an age, whether they are
+// used or not, and no link can have all.
+//
+// A link may create a circuit while it holds fewer than are free. One alone
+// gets half of them, and n that take what they can get get an equal part each
+// and leave as much for the next (Choudhury and Hahne, Dynamic Queue Length
+// Thresholds for Shared-Memory Packet Switches, 1998).
+type circuits struct {
+	mu    sync.Mutex
+	limit int
+	byAge list.List // of *relay, the oldest first
+}
+
+// A share is what one link holds of a node's circuits, guarded by circuits.mu.
+type share struct{ held int }
+
+// add enters the circuit, and says whether its link may have one more.
+func (c *circuits) add(r *relay) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.share.held >= c.limit-c.byAge.Len() {
+		return false
+	}
+	r.begun = time.Now()
+	r.place = c.byAge.PushBack(r)
+	r.share.held++
+	return true
+}
+
+// remove takes the circuit out, if it is in.
+func (c *circuits) remove(r *relay) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.removeLocked(r)
+}
+
+func (c *circuits) removeLocked(r *relay) {
+	if r.place == nil {
+		return
+	}
+	c.byAge.Remove(r.place)
+	r.place = nil
+	r.share.held--
+}
+
+// takeExpired takes out the circuits that are too old, and returns them and when
+// there can be the next one.
+func (c *circuits) takeExpired(now time.Time) (expired []*relay, next time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for e := c.byAge.Front(); e != nil; e = c.byAge.Front() {
+		r := e.Value.(*relay)
+		if due := r.begun.Add(maxAge); now.Before(due) {
+			return expired, due
+		}
+		c.removeLocked(r)
+		expired = append(expired, r)
+	}
+	return expired, now.Add(maxAge) // what comes later is due later
+}
+
+// expire ends circuits when they have reached their age.
+func (n *Node) expire(ctx context.Context) {
+	timer := time.NewTimer(maxAge)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		expired, next := n.circuits.takeExpired(time.Now())
+		for _, r := range expired {
+			r.end(cell.Expired, 0)
+		}
+		timer.Reset(time.Until(next))
+	}
+}

@@ -1,0 +1,112 @@
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"safing/netmap"
+	"safing/port17/cell"
+	"safing/port17/circuit"
+	"safing/port17/link"
+	"safing/tinker"
+)
+
+// An ending notes why a circuit has ended.
+type ending chan cell.Reason
+
+func (ending) Receive([]byte)                  {}
+func (e ending) Closed(r cell.Reason, _ uint8) { e <- r }
+
+// A circuit ends at its age, though nothing passes that could tell it so, and
+// whether or not it has ever begun to be of use.
+func TestCircuitsExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, l, hop := linked(t)
+		whole, _, err := circuit.Dial(l, []circuit.Hop{hop}, nil, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-whole.Built()
+		time.Sleep(maxAge / 2)
+		b := l.Pool().Get()
+		clear(b[:])
+		half := make(ending, 1)
+		if _, err := l.Open(half, []*cell.Buf{b}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(maxAge/2 - time.Second)
+		synctest.Wait()
+		if err := whole.Err(); err != nil {
+			t.Errorf("the circuit ended before its time: %v", err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		var ended *circuit.Error
+		if err := whole.Err(); !errors.As(err, &ended) || ended.Reason != cell.Expired || ended.Hop != 0 {
+			t.Errorf("the circuit ended: %v, want %q", err, cell.Expired)
+		}
+		if len(half) > 0 {
+			t.Error("the half burst ended with the circuit before it")
+		}
+		time.Sleep(maxAge / 2)
+		synctest.Wait()
+		if len(half) == 0 || <-half != cell.Expired {
+			t.Errorf("the half burst did not end as %q", cell.Expired)
+		}
+		if l.Err() != nil || n.circuits.byAge.Len() != 0 {
+			t.Errorf("link %v, %d circuits are left", l.Err(), n.circuits.byAge.Len())
+		}
+	})
+}
+
+// linked returns a node that does nothing but serve one link, and the other end
+// of that.
+func linked(t *testing.T) (*Node, *link.Link, circuit.Hop) {
+	t.Helper()
+	id, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &netmap.Descriptor{ID: netmap.NodeID(id), Name: "n", Owner: "o"}
+	keys, err := tinker.NewPrekeys(tinker.PrekeyConfig{Identity: d.ID, Binding: d.Binding()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Prekeys = keys.Public()
+	to, err := d.Recipient(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &Node{
+		keys: keys, exit: newExit(netmap.ExitPolicy{}, nil),
+		circuits: circuits{limit: maxCircuits}, handshakes: make(chan func(), 1),
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	n.running.Go(func() { n.handshake(ctx) })
+	n.running.Go(func() { n.expire(ctx) })
+	near, far := net.Pipe()
+	n.running.Go(func() {
+		l, err := link.Accept(far, keys, n.linkConfig(false))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		<-l.Done()
+	})
+	l, err := link.Initiate(near, d.ID, to, link.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		l.Close()
+		<-l.Done()
+		cancel()
+		n.running.Wait()
+	})
+	return n, l, circuit.Hop{Node: netmap.Node{Descriptor: d}, Recipient: to}
+}
