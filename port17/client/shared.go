@@ -238,7 +238,9 @@ func (s *shared) blame(err error) {
 	if ended.Reason == cell.NoLink {
 		at++ // the node there is not to blame for the one that it can't reach
 	}
-	s.client.failures.add(s.hops[min(at, len(s.hops)-1)].Node.ID)
+	if ended.Reason != cell.Expired || time.Since(s.since) < freshFor { // else it was time
+		s.client.failures.add(s.hops[min(at, len(s.hops)-1)].Node.ID)
+	}
 	s.client.config.Log.Info("a circuit has ended", "node", ended.Hop+1, "reason", ended.Reason.String())
 }
 
