@@ -213,7 +213,10 @@ func newNetwork(t testing.TB) (*Network, note.Signer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Network{Name: "test", Threshold: 1, Authorities: []Authority{{URL: "http://127.0.0.1:1", Key: vkey}}}, signer
+	return &Network{
+		Name: "test", Threshold: 1, PrivateAddresses: true, // of documentation
+		Authorities: []Authority{{URL: "http://127.0.0.1:1", Key: vkey}},
+	}, signer
 }
 
 func newMap(t testing.TB, n int) *Map {
@@ -274,6 +277,59 @@ func TestMap(t *testing.T) {
 		flipped[i] ^= 1
 		if _, err := network.Verify(flipped, now); err == nil {
 			t.Fatalf("a map with byte %d flipped was accepted", i)
+		}
+	}
+}
+
+// Where the network file does not say that nodes may be at private addresses,
+// nobody is sent there, and the other nodes are not lost.
+func TestPrivateAddresses(t *testing.T) {
+	network, signer := newNetwork(t)
+	lists := [][]string{
+		{"8.8.8.8:17", "[2600::1]:17"},
+		{"10.0.0.1:17"},
+		{"127.0.0.1:17"},
+		{"169.254.169.254:80"},
+		{"100.64.0.1:17"},
+		{"8.8.8.8:17", "192.168.0.1:17"},
+		{"[::1]:17"},
+		{"[fd00::1]:17"},
+		{"[64:ff9b::a00:1]:17"},
+		{"[2600::2]:17"},
+	}
+	public := map[int]bool{0: true, len(lists) - 1: true}
+	var nodes []Node
+	for i, list := range lists {
+		d, key := newDescriptor(t, byte(i))
+		d.Addresses = addrPorts(list...)
+		if err := d.CheckPublic(); public[i] != (err == nil) || err != nil && !errors.Is(err, ErrDescriptor) {
+			t.Errorf("%v: %v", list, err)
+		}
+		signed, err := d.Sign(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes = append(nodes, Node{Descriptor: d, Signed: signed})
+	}
+	now := time.Now().UTC().Truncate(time.Second)
+	m, err := New("test", 7, now, now.Add(time.Hour), nodes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := m.Sign(signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, private := range []bool{true, false} {
+		network.PrivateAddresses = private
+		got, err := network.Verify(signed, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, n := range nodes {
+			if found, ok := got.Node(n.ID); ok != (private || public[i]) || ok && found.ID != n.ID {
+				t.Errorf("private addresses %v: node at %v is on the map: %v", private, lists[i], ok)
+			}
 		}
 	}
 }

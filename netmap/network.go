@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,8 +33,11 @@ var (
 type Network struct {
 	Name string `toml:"name"`
 	// Threshold is how many of the authorities have to sign a map.
-	Threshold   int         `toml:"threshold"`
-	Authorities []Authority `toml:"authority"`
+	Threshold int `toml:"threshold"`
+	// PrivateAddresses lets nodes be where only some can reach them, as in a lab
+	// or a company's network: see [Descriptor.CheckPublic].
+	PrivateAddresses bool        `toml:"private_addresses,omitempty"`
+	Authorities      []Authority `toml:"authority"`
 }
 
 // An Authority signs maps.
@@ -107,8 +111,9 @@ func (n *Network) Save(path string) error {
 	return nil
 }
 
-// Verify checks and reads a signed map. The error wraps [ErrSignature],
-// [ErrExpired] or [ErrMap].
+// Verify checks and reads a signed map, and leaves out the nodes at addresses
+// to which the network's members are not to connect. The error wraps
+// [ErrSignature], [ErrExpired] or [ErrMap].
 func (n *Network) Verify(signed []byte, now time.Time) (*Map, error) {
 	if len(signed) > MaxMap {
 		return nil, fmt.Errorf("%w: it has %d bytes, at most %d are allowed", ErrMap, len(signed), MaxMap)
@@ -131,6 +136,12 @@ func (n *Network) Verify(signed []byte, now time.Time) (*Map, error) {
 	if now.Before(m.ValidAfter) || !now.Before(m.ValidUntil) {
 		return nil, fmt.Errorf("%w: it is valid from %s to %s and now is %s", ErrExpired,
 			m.ValidAfter.Format(time.RFC3339), m.ValidUntil.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	if !n.PrivateAddresses {
+		m.Nodes = slices.DeleteFunc(m.Nodes, func(node Node) bool { return node.CheckPublic() != nil })
+		if err := m.index(); err != nil {
+			return nil, err
+		}
 	}
 	return m, nil
 }

@@ -61,6 +61,18 @@ func (d *Descriptor) Validate() error {
 	return d.validateLinks()
 }
 
+// CheckPublic refuses addresses that don't lead to the public Internet. Every
+// client and node connects to what a descriptor names, from inside the network
+// that it is in. The error wraps [ErrDescriptor].
+func (d *Descriptor) CheckPublic() error {
+	for _, a := range d.Addresses {
+		if specialRange(a.Addr()).IsValid() {
+			return fmt.Errorf("%w: its address %s is not a public one", ErrDescriptor, a)
+		}
+	}
+	return nil
+}
+
 func (d *Descriptor) validateLinks() error {
 	seen := make(map[NodeID]bool, len(d.Links))
 	for _, l := range d.Links {

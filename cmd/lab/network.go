@@ -88,15 +88,16 @@ func (w *world) startAuthority(ctx context.Context, n *network, state string) (s
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		_, err = w.run(ctx, "port17", "authority", "init",
-			"--state", state, "--network", n.name, "--url", "http://"+address, "--out", n.file)
+			"--state", state, "--network", n.name, "--url", "http://"+address, "--out", n.file, "--private-addresses")
 	case err == nil:
 		trust.Authorities[0].URL = "http://" + address
+		trust.PrivateAddresses = true // in a file of an older lab
 		err = trust.Save(n.file)
 	}
 	if err != nil {
 		return "", err
 	}
-	_, err = w.start(ctx, "authority", "authority", "port17", "authority", "run", "--state", state, "--listen", address)
+	_, err = w.start(ctx, "authority", "authority", "port17", "authority", "run", "--state", state, "--listen", address, "--private-addresses")
 	return address, err
 }
 

@@ -31,6 +31,7 @@ type authorityInit struct {
 	State   string `help:"Folder of the authority." default:"/var/lib/port17/authority" type:"path" placeholder:"DIR"`
 	Network string `help:"Name of the network." required:"" placeholder:"NAME"`
 	URL     string `help:"Where nodes and clients will reach the authority." required:"" placeholder:"URL"`
+	Private bool   `help:"Let nodes have addresses that are not public, as in a lab or a company's network." name:"private-addresses"`
 	Out     string `help:"Where to write the network's file, which nodes and clients need." default:"network.toml" type:"path" placeholder:"FILE"`
 	newPassphrase
 }
@@ -50,7 +51,10 @@ func (c *authorityInit) Run(ctx context.Context, io command.IO) error {
 	if err != nil {
 		return err
 	}
-	network := &netmap.Network{Name: c.Network, Threshold: 1, Authorities: []netmap.Authority{{URL: c.URL, Key: verifier}}}
+	network := &netmap.Network{
+		Name: c.Network, Threshold: 1, PrivateAddresses: c.Private,
+		Authorities: []netmap.Authority{{URL: c.URL, Key: verifier}},
+	}
 	if err := network.Save(c.Out); err != nil {
 		return err
 	}
@@ -72,6 +76,7 @@ type authorityRun struct {
 	Listen   string        `help:"Address and port on which nodes and clients are answered." default:"127.0.0.1:8120" placeholder:"ADDR"`
 	Period   time.Duration `help:"How often nodes publish; one that is silent for three times as long is dropped." default:"10m"`
 	Validity time.Duration `help:"How long a map is valid." default:"3h"`
+	Private  bool          `help:"Take nodes at addresses that are not public, as the network's file says." name:"private-addresses"`
 	Verbose  bool          `help:"Log what a developer wants to see." short:"v"`
 	passphraseFile
 }
@@ -92,7 +97,7 @@ func (c *authorityRun) Run(ctx context.Context, io command.IO) error {
 		return err
 	}
 	a, err := authority.New(ctx, authority.Config{
-		Network: string(name), Key: key, State: c.State, Period: c.Period, Validity: c.Validity, Log: log,
+		Network: string(name), Key: key, State: c.State, Period: c.Period, Validity: c.Validity, PrivateAddresses: c.Private, Log: log,
 	})
 	if err != nil {
 		return errors.Join(err, l.Close())

@@ -40,7 +40,10 @@ type Config struct {
 	State    string             // folder of the database
 	Period   time.Duration      // between two descriptors of a node; DefaultPeriod if 0
 	Validity time.Duration      // of a map; DefaultValidity if 0
-	Log      *slog.Logger       // nil discards
+	// PrivateAddresses takes nodes at addresses that are not public, which the
+	// network's file has to allow as well.
+	PrivateAddresses bool
+	Log              *slog.Logger // nil discards
 }
 
 // An Authority gathers descriptors and signs maps.
@@ -125,6 +128,11 @@ func (a *Authority) Add(ctx context.Context, signed []byte) error {
 	d, err := netmap.OpenDescriptor(signed)
 	if err != nil {
 		return err
+	}
+	if !a.config.PrivateAddresses {
+		if err := d.CheckPublic(); err != nil {
+			return err
+		}
 	}
 	now := time.Now()
 	if off := now.Sub(d.Published); off > maxSkew || off < -maxSkew {

@@ -29,8 +29,8 @@ func start(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{config: Config{Network: "test", Key: skey, State: t.TempDir()}}
-	f.network = &netmap.Network{Name: "test", Threshold: 1, Authorities: []netmap.Authority{{Key: vkey}}}
+	f := &fixture{config: Config{Network: "test", Key: skey, State: t.TempDir(), PrivateAddresses: true}}
+	f.network = &netmap.Network{Name: "test", Threshold: 1, PrivateAddresses: true, Authorities: []netmap.Authority{{Key: vkey}}}
 	f.run(t)
 	return f
 }

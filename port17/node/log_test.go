@@ -50,7 +50,7 @@ func TestLogsNoUser(t *testing.T) {
 	}
 	var log lines
 	n, err := node.Start(t.Context(), node.Config{
-		Identity: key, Network: &netmap.Network{Name: "test"}, Listen: []string{"127.0.0.1:0"},
+		Identity: key, Network: &netmap.Network{Name: "test", PrivateAddresses: true}, Listen: []string{"127.0.0.1:0"},
 		Name: "n", Owner: "o", State: t.TempDir(),
 		Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})

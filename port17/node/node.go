@@ -178,6 +178,11 @@ func (n *Node) makeKeys() error {
 	if err := d.Validate(); err != nil {
 		return fmt.Errorf("start node: %w", err)
 	}
+	if !c.Network.PrivateAddresses {
+		if err := d.CheckPublic(); err != nil {
+			return fmt.Errorf("start node: %w: listen on one that is, or set private_addresses = true in the network's file, for a network of your own", err)
+		}
+	}
 	keys, err := tinker.NewPrekeys(tinker.PrekeyConfig{Identity: n.id, Binding: d.Binding()})
 	if err != nil {
 		return fmt.Errorf("start node: %w", err)

@@ -63,7 +63,7 @@ func startAuthority(t testing.TB) *netmap.Network {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := authority.New(t.Context(), authority.Config{Network: "test", Key: signer, State: t.TempDir()})
+	a, err := authority.New(t.Context(), authority.Config{Network: "test", Key: signer, State: t.TempDir(), PrivateAddresses: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,10 @@ func startAuthority(t testing.TB) *netmap.Network {
 	server := &http.Server{Handler: a.Handler()}
 	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })
-	return &netmap.Network{Name: "test", Threshold: 1, Authorities: []netmap.Authority{{URL: "http://" + l.Addr().String(), Key: verifier}}}
+	return &netmap.Network{
+		Name: "test", Threshold: 1, PrivateAddresses: true,
+		Authorities: []netmap.Authority{{URL: "http://" + l.Addr().String(), Key: verifier}},
+	}
 }
 
 // await returns when every node has published a link to every other.
