@@ -347,16 +347,3 @@ func TestRoute(t *testing.T) {
 		t.Errorf("an unknown suite: %v", err)
 	}
 }
-
-func FuzzRespond(f *testing.F) {
-	keys, to := newPair(f, TK1)
-	_, hello, _ := Initiate(to, "test", []byte("payload"))
-	f.Add(hello)
-	f.Add(hello[:helloHeader])
-	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := keys.Respond("test", data)
-		if err == nil && !bytes.Equal(data, hello) {
-			t.Errorf("a hello that nobody made was answered: %x", r.Payload)
-		}
-	})
-}
