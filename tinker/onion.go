@@ -10,6 +10,9 @@ const (
 	LayerLocal
 	// LayerDrop is padding that ends at the hop.
 	LayerDrop
+	// LayerStep holds a message of the ratchet between the initiator and the
+	// hop, or none; see [PutStep].
+	LayerStep
 )
 
 // LayerSize returns how many bytes of a payload of size bytes the sealed layer
@@ -77,7 +80,7 @@ func (o *Onion) SealAll(payloads [][]byte, typ byte) error { return o.out.all(pa
 // An Opened is a cell without its layers.
 type Opened struct {
 	Hop     int    // who sent it; the entry is 0
-	Type    byte   // LayerLocal or LayerDrop; or anything else from the last hop
+	Type    byte   // not LayerRelay, unless it is the last hop's
 	Content []byte // lies in the payload
 }
 

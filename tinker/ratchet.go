@@ -30,8 +30,9 @@ const offerHeader = 2 // suite
 //	Complete(accept) = step
 //	    ── SealStep(anything, step) ────────►
 //
-// Offer, Accept and Complete may not be called at the same time as Recv; Send
-// may be used by another goroutine, to which the step is handed.
+// Accept and Complete belong to the goroutine that uses Recv. Offer may be
+// called by another, but not at the same time as Complete. Send may be used by
+// a third, to which the step is handed.
 type Session struct {
 	Send *Sealer
 	Recv *Opener
@@ -193,6 +194,21 @@ func (s *Session) Complete(accept []byte) (*Step, error) {
 func (s *Session) stepInfo(offer []byte) []byte {
 	info := append([]byte("tinker ratchet v1\x00"), s.th[:]...)
 	return append(info, offer[:offerHeader]...)
+}
+
+// PutStep writes an OFFER or an ACCEPT, or no message, as the content of a
+// layer of type [LayerStep]. It panics when content has no room for it.
+func PutStep(content, message []byte) {
+	binary.BigEndian.PutUint16(content, uint16(len(message)))
+	clear(content[2+copy(content[2:2+len(message)], message):])
+}
+
+// ParseStep reads what PutStep wrote. The error wraps [ErrTooShort].
+func ParseStep(content []byte) (message []byte, err error) {
+	if len(content) < 2 || int(binary.BigEndian.Uint16(content)) > len(content)-2 {
+		return nil, fmt.Errorf("read a step of the ratchet: %w", ErrTooShort)
+	}
+	return content[2 : 2+binary.BigEndian.Uint16(content)], nil
 }
 
 // advance makes the next root and its two chains, and forgets the last root.

@@ -267,3 +267,97 @@ func stepWithFlip(t *testing.T, id SuiteID, field string, bit int) bool {
 	_, _, there := b.Recv.Open(seal(t, a.Send, nil, 1))
 	return back == nil || there == nil
 }
+
+// clone is what somebody has who takes a session's state.
+func (s *Session) clone() *Session {
+	c := *s
+	c.root = bytes.Clone(s.root)
+	copyChain := func(c *chain) *chain {
+		if c == nil {
+			return nil
+		}
+		taken := *c
+		taken.key = bytes.Clone(c.key)
+		return &taken
+	}
+	c.Send, c.Recv = &Sealer{direction: s.Send.direction, since: s.Send.since}, &Opener{direction: s.Recv.direction}
+	c.Send.chain, c.Recv.chain = copyChain(s.Send.chain), copyChain(s.Recv.chain)
+	c.Recv.ahead = copyChain(s.Recv.ahead)
+	return &c
+}
+
+// Who takes a relay's state opens what comes until the next step, and neither
+// what came before nor, without changing anything on the wire, what comes
+// after a step that begins later.
+func TestStolenState(t *testing.T) {
+	perSuite(t, func(t *testing.T, id SuiteID) {
+		a, b := handshake(t, id)
+		var before [][]byte
+		for range 2 * stepUnits {
+			m := seal(t, a.Send, []byte("before"), 1)
+			before = append(before, bytes.Clone(m))
+			open(t, b.Recv, m)
+		}
+		stolen := b.clone()
+		for i, m := range before {
+			if _, _, err := stolen.clone().Recv.Open(m); err == nil {
+				t.Fatalf("message %d of %d, from before the theft, opens", i, len(before))
+			}
+		}
+		during := seal(t, a.Send, []byte("during"), 1)
+		if got := open(t, stolen.Recv, bytes.Clone(during)); string(got) != "during" {
+			t.Errorf("the thief reads %q: the test is no good", got)
+		}
+		open(t, b.Recv, during)
+
+		// The thief follows the step's messages as far as the keys reach.
+		offer, err := a.Offer(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed := seal(t, a.Send, offer, 1)
+		stolenOffer := bytes.Clone(open(t, stolen.Recv, bytes.Clone(sealed)))
+		answer, err := b.Accept(open(t, b.Recv, sealed), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stolen.Accept(stolenOffer, nil); err != nil { // an encapsulation of its own
+			t.Fatal(err)
+		}
+		sealed, err = b.Send.SealStepTo(nil, answer.Message, 2, answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last, err := a.Complete(open(t, a.Recv, sealed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sealed, err = a.Send.SealStepTo(nil, nil, 3, last); err != nil {
+			t.Fatal(err)
+		}
+		open(t, stolen.Recv, bytes.Clone(sealed))
+		open(t, b.Recv, sealed)
+		after := seal(t, a.Send, []byte("after"), 1)
+		if _, _, err := stolen.Recv.Open(bytes.Clone(after)); err == nil {
+			t.Error("the thief reads what came after the step")
+		}
+		open(t, b.Recv, after)
+	})
+}
+
+func TestStepContent(t *testing.T) {
+	content := bytes.Repeat([]byte{9}, 10)
+	PutStep(content, []byte("abc"))
+	if got, err := ParseStep(content); err != nil || string(got) != "abc" || !bytes.Equal(content[5:], make([]byte, 5)) {
+		t.Errorf("%q, %v of %v", got, err, content)
+	}
+	PutStep(content, nil)
+	if got, err := ParseStep(content); err != nil || len(got) != 0 {
+		t.Errorf("%q, %v, want nothing", got, err)
+	}
+	for _, cut := range [][]byte{nil, {0}, {0, 1}, {255, 255, 0}} {
+		if _, err := ParseStep(cut); !errors.Is(err, ErrTooShort) {
+			t.Errorf("%v: %v, want %v", cut, err, ErrTooShort)
+		}
+	}
+}

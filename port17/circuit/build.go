@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"time"
 
 	"safing/netmap"
 	"safing/port17/cell"
@@ -18,9 +17,6 @@ const Label = "port17 circuit v1"
 // leastRoom is how many bytes behind the handshakes have to be left for what
 // goes to the exit with the first flight.
 const leastRoom = 512
-
-// limits end a circuit for good after an hour.
-var limits = tinker.Limits{Life: time.Hour, Root: time.Hour, RootBytes: 1 << 40}
 
 // A Hop is one node of a circuit and whom its hello is made for.
 type Hop struct {

@@ -31,7 +31,11 @@ type Circuit struct {
 	// belongs to whoever holds the mux's turn to send.
 	handshakes []*tinker.Initiator
 	onion      *tinker.Onion
-	lost       bool // cells could not be sent, so none behind them opens
+	sessions   []*tinker.Session
+
+	sealing sync.Mutex // held while cells are sealed and queued
+	renewal renewal
+	lost    bool // cells could not be sent, so none behind them opens
 
 	// opening is held while the leg is being opened: the link's reader may
 	// call before Open has returned.
@@ -130,6 +134,7 @@ func (c *Circuit) fail(err error, reason cell.Reason) {
 	c.ending.Do(func() {
 		leg := c.out()
 		c.timeout.Stop()
+		c.renewal.stop()
 		c.err = err
 		if c.ended != nil {
 			c.ended(err)
@@ -149,13 +154,17 @@ func (c *Circuit) Closed(reason cell.Reason, distance uint8) {
 
 // Receive implements link.Receiver.
 func (c *Circuit) Receive(cells []byte) {
+	c.renewal.count(len(cells) / cell.Size)
 	for ; len(cells) > 0; cells = cells[cell.Size:] {
 		b := c.pool.Get()
 		copy(b[:], cells[:cell.Size])
 		if hop, err := c.receive(b); err != nil {
 			reason := cell.Altered
-			if errors.Is(err, errProtocol) {
+			switch {
+			case errors.Is(err, errProtocol):
 				reason = cell.Protocol
+			case errors.Is(err, tinker.ErrExpired):
+				reason = cell.Expired
 			}
 			c.fail(&Error{Reason: reason, Hop: hop}, reason)
 			return
@@ -190,6 +199,10 @@ func (c *Circuit) receive(b *cell.Buf) (hop int, err error) {
 		defer c.pool.Put(b)
 		return replied, c.finish(o.Content)
 	}
+	if o.Type == tinker.LayerStep {
+		defer c.pool.Put(b)
+		return o.Hop, c.complete(o.Hop, o.Content)
+	}
 	// Padding, or frames of a node in between, which say nothing to us.
 	c.pool.Put(b)
 	if o.Type == tinker.LayerDrop || o.Type == tinker.LayerLocal {
@@ -217,8 +230,8 @@ func (c *Circuit) finish(reply []byte) error {
 	if err != nil {
 		return err
 	}
-	session.Limit(limits)
 	c.onion.Add(session)
+	c.sessions = append(c.sessions, session)
 	if c.onion.Hops() < len(c.hops) {
 		return nil
 	}
@@ -226,6 +239,7 @@ func (c *Circuit) finish(reply []byte) error {
 	c.timeout.Stop()
 	c.rtt = time.Since(c.begun)
 	close(c.built)
+	c.renewal.begin(c)
 	c.mux.Ready()
 	return nil
 }
@@ -234,24 +248,36 @@ func (c *Circuit) finish(reply []byte) error {
 // be sent the circuit ends, and its streams with it: not with an error of
 // this, as they learn why from fail.
 func (c *Circuit) send(cells []*cell.Buf) error {
+	c.renewal.count(len(cells))
+	c.sealing.Lock()
+	defer c.sealing.Unlock()
 	if c.lost {
 		c.pool.PutAll(cells)
 		return nil
 	}
+	var err error
 	for _, b := range cells {
-		if err := c.onion.Seal(b[cell.HeaderSize:], tinker.LayerLocal); err != nil {
-			c.lost = true
-			c.pool.PutAll(cells)
-			go c.fail(fmt.Errorf("circuit: %w", err), cell.Finished) // not here: the mux calls
-			return nil
+		if err = c.onion.Seal(b[cell.HeaderSize:], tinker.LayerLocal); err != nil {
+			break
 		}
 	}
-	if err := c.out().Push(cell.Relay, cells...); err != nil {
-		c.lost = true
-		c.pool.PutAll(cells)
-		if errors.Is(err, link.ErrQueueFull) {
-			go c.fail(&Error{Reason: cell.QueueFull, Hop: 0}, cell.QueueFull) // not here: the mux calls
-		}
-	}
+	c.pushLocked(err, cells...)
 	return nil
+}
+
+// pushLocked queues cells that were sealed, unless that failed. When they
+// can't be sent, what is sealed later would not open: the circuit ends.
+func (c *Circuit) pushLocked(err error, cells ...*cell.Buf) {
+	reason := cell.Expired // the only reason for which sealing fails
+	if err == nil {
+		if err = c.out().Push(cell.Relay, cells...); err == nil {
+			return
+		}
+		reason = cell.QueueFull
+	}
+	c.lost = true
+	c.pool.PutAll(cells)
+	if !errors.Is(err, link.ErrLegClosed) {
+		go c.fail(&Error{Reason: reason, Hop: 0}, reason) // not here: the mux calls
+	}
 }

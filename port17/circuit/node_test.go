@@ -1,8 +1,10 @@
 package circuit_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"testing"
 	"time"
@@ -14,8 +16,9 @@ import (
 	"safing/port17/testnet"
 )
 
-// Through real nodes: whoever writes when one dies learns which it was.
-func TestNodeDiesWhileWriting(t *testing.T) {
+// real makes a link and hops of real nodes, and a server.
+func real(t *testing.T) (*testnet.Network, *link.Link, []circuit.Hop, net.Listener, cell.Target) {
+	t.Helper()
 	n := testnet.Start(t, 4)
 	m, err := authority.NewClient(n.Trust, "", nil).Fetch(t.Context())
 	if err != nil {
@@ -37,14 +40,19 @@ func TestNodeDiesWhileWriting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { l.Close() })
 	server, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Close()
+	t.Cleanup(func() { server.Close() })
 	address := server.Addr().(*net.TCPAddr).AddrPort()
-	to := cell.Target{Addr: address.Addr(), Port: address.Port()}
+	return n, l, hops, server, cell.Target{Addr: address.Addr(), Port: address.Port()}
+}
+
+// Through real nodes: whoever writes when one dies learns which it was.
+func TestNodeDiesWhileWriting(t *testing.T) {
+	n, l, hops, server, to := real(t)
 	ended := make(chan error, 1)
 	_, s, err := circuit.Dial(l, hops, &to, []byte("early"), func(err error) { ended <- err })
 	if err != nil {
@@ -72,5 +80,50 @@ func TestNodeDiesWhileWriting(t *testing.T) {
 		if !errors.As(err, &e) || e.Hop != 1 {
 			t.Errorf("error %v, want one at node 2", err)
 		}
+	}
+}
+
+// Through real nodes: keys are renewed under a stream in both directions.
+func TestRenewUnderLoad(t *testing.T) {
+	_, l, hops, server, to := real(t)
+	c, s, err := circuit.Dial(l, hops, &to, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	conn, err := server.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	go io.Copy(conn, conn) //nolint:errcheck // the stream tells
+	const size, half = 64 << 20, 32 << 20
+	source := rand.New(rand.NewPCG(1, 2))
+	sent := make([]byte, 1<<20)
+	for i := range sent {
+		sent[i] = byte(source.Uint32())
+	}
+	go func() {
+		for range size / len(sent) {
+			if _, err := s.Write(sent); err != nil {
+				return
+			}
+		}
+		s.CloseWrite()
+	}()
+	got := make([]byte, len(sent))
+	for n := 0; n < size; n += len(got) {
+		if n == half {
+			c.Renew()
+		}
+		if _, err := io.ReadFull(s, got); err != nil {
+			t.Fatalf("after %d bytes: %v", n, err)
+		}
+		if !bytes.Equal(got, sent) {
+			t.Fatalf("after %d bytes: others than were sent", n)
+		}
+	}
+	if n := c.Renewed(); n != len(hops) {
+		t.Errorf("keys were renewed with %d nodes, want %d", n, len(hops))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,8 @@ type path struct {
 	leg      *link.Leg
 	mux      *stream.Mux
 	streams  chan *stream.Stream
+	steps    [cell.Positions]atomic.Int32 // of the ratchet that each node has completed
+	lazy     atomic.Bool                  // the nodes don't answer offers
 }
 
 // newPath makes n nodes and a link to the first. It belongs to a synctest
@@ -197,7 +200,12 @@ func (p *path) unwrap(payload []byte) {
 	copy(b[cell.HeaderSize:], payload)
 	n := len(p.keys)
 	for i, r := range p.answers {
-		typ, _, err := r.Session.Recv.Open(b[cell.HeaderSize+i : cell.HeaderSize+i+cell.LayerSize(p.position+i)])
+		typ, content, err := r.Session.Recv.Open(b[cell.HeaderSize+i : cell.HeaderSize+i+cell.LayerSize(p.position+i)])
+		if err == nil && typ == tinker.LayerStep {
+			p.step(i, content)
+			p.link.Pool().Put(b)
+			return
+		}
 		if want := map[bool]byte{true: tinker.LayerLocal, false: tinker.LayerRelay}[i == n-1]; err != nil || typ != want {
 			p.t.Errorf("layer %d: type %d, %v", i, typ, err)
 		}
@@ -237,4 +245,32 @@ func (p *path) build() {
 	for i := range p.keys {
 		p.reply(i)
 	}
+}
+
+// step is node i's part of a step of the ratchet.
+func (p *path) step(i int, content []byte) {
+	offer, err := tinker.ParseStep(content)
+	if err != nil {
+		p.t.Error(err)
+	}
+	if len(offer) == 0 {
+		p.steps[i].Add(1)
+	}
+	if len(offer) == 0 || p.lazy.Load() {
+		return
+	}
+	step, err := p.answers[i].Session.Accept(offer, nil)
+	if err != nil {
+		p.t.Error(err)
+		return
+	}
+	b := p.link.Pool().Get()
+	payload := b[cell.HeaderSize:]
+	layer := payload[i : i+cell.LayerSize(p.position+i)]
+	tinker.PutStep(layer[1:len(layer)-16], step.Message)
+	if err := p.answers[i].Session.Send.SealStep(layer, tinker.LayerStep, step); err != nil {
+		p.t.Error(err)
+	}
+	p.wrap(payload, i, tinker.LayerRelay, -1)
+	p.push(cell.Relay, b)
 }

@@ -37,13 +37,7 @@ func (r *relay) becomeExit(position int, first []byte) cell.Reason {
 		Pool: &r.node.pool, Start: cell.HeaderSize + 1, Size: cell.ContentSize(position),
 		Accept: r.node.exit.accept,
 		Send: func(cells []*cell.Buf) error {
-			err := r.sealOwn(cells)
-			if err == nil && r.node.pool.Used() > maxCells {
-				err = errOutOfMemory
-			}
-			if err == nil {
-				err = r.back.Push(cell.Relay, cells...)
-			}
+			err := r.sendOwn(cells)
 			if err != nil {
 				go r.end(sendReason(err), 0) // not here: the mux calls
 			}
@@ -58,13 +52,18 @@ func (r *relay) becomeExit(position int, first []byte) cell.Reason {
 	return 0
 }
 
-func (r *relay) sealOwn(cells []*cell.Buf) error {
+func (r *relay) sendOwn(cells []*cell.Buf) error {
+	r.sealing.Lock()
+	defer r.sealing.Unlock()
 	for _, b := range cells {
 		if err := r.onion.SealOwn(b[cell.HeaderSize:], tinker.LayerLocal, nil); err != nil {
 			return err
 		}
 	}
-	return nil
+	if r.node.pool.Used() > maxCells {
+		return errOutOfMemory
+	}
+	return r.back.Push(cell.Relay, cells...)
 }
 
 // sendReason is why a circuit ends from which the exit could not send.

@@ -14,9 +14,6 @@ import (
 	"safing/tinker"
 )
 
-// limits are a circuit's for which nothing else ends it.
-var limits = tinker.Limits{Life: maxAge, Root: maxAge, RootBytes: 1 << 40}
-
 // A relay is one circuit at this node. It receives the cells from the origin's
 // side; a backward receives those from the other.
 type relay struct {
@@ -30,6 +27,11 @@ type relay struct {
 
 	// Owned by the origin's side's reader.
 	burst []byte
+
+	session  *tinker.Session
+	position int
+	renewed  time.Time
+	sealing  sync.Mutex // held while cells for the origin are sealed and queued
 
 	onion *tinker.Relay // set before ready
 	mux   *stream.Mux   // exits only; set before ready
@@ -135,7 +137,7 @@ func (r *relay) answer(burst []byte) cell.Reason {
 	if r.closed {
 		return 0
 	}
-	response.Session.Limit(limits)
+	r.session, r.position = response.Session, p.Position
 	r.onion = tinker.NewRelay(response.Session, cell.PayloadSize, p.Position, nil)
 	if err := r.sendReply(response.Reply); err != nil {
 		return cell.QueueFull
@@ -219,6 +221,13 @@ func (r *relay) passOn(cells []byte) cell.Reason {
 			if r.mux.Receive(b, cell.HeaderSize, cell.HeaderSize+len(content)) != nil {
 				return cell.Protocol
 			}
+		case typ == tinker.LayerStep:
+			reason := r.renew(content)
+			pool.Put(b)
+			if reason != 0 {
+				pool.PutAll(batch[:n])
+				return reason
+			}
 		case typ == tinker.LayerRelay && r.mux == nil:
 			batch[n] = b
 			n++
@@ -293,26 +302,33 @@ type backward relay
 // Receive implements link.Receiver: it adds this node's layer.
 func (w *backward) Receive(cells []byte) {
 	r := (*relay)(w)
+	r.sealing.Lock()
+	reason, distance := w.passBack(cells)
+	r.sealing.Unlock()
+	if reason != 0 {
+		r.end(reason, distance)
+	}
+}
+
+// passBack returns why the circuit has to end, and at which distance.
+func (w *backward) passBack(cells []byte) (reason cell.Reason, distance uint8) {
+	r := (*relay)(w)
 	var batch [link.MaxCells]*cell.Buf
 	n := 0
 	for ; len(cells) > 0; cells = cells[cell.Size:] {
 		if c := cell.ParseHeader(cells).Command; c != cell.Relay && c != cell.Created {
 			r.node.pool.PutAll(batch[:n])
-			r.end(cell.Protocol, 1)
-			return
+			return cell.Protocol, 1
 		}
 		b := r.node.pool.Get()
 		batch[n] = b
 		n++
 		if err := r.onion.Seal(b[cell.HeaderSize:], cells[cell.HeaderSize:cell.Size]); err != nil {
 			r.node.pool.PutAll(batch[:n])
-			r.end(openReason(err), 0)
-			return
+			return openReason(err), 0
 		}
 	}
-	if reason := push(r.node, r.back, batch[:n]); reason != 0 {
-		r.end(reason, 0)
-	}
+	return push(r.node, r.back, batch[:n]), 0
 }
 
 // Closed implements link.Receiver.

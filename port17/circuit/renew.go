@@ -1,0 +1,114 @@
+package circuit
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"safing/port17/cell"
+	"safing/tinker"
+)
+
+// The keys of a circuit are renewed with every node after a minute, or when a
+// gigabyte has moved, but not more often than every two seconds: so often
+// nodes put up with it.
+const (
+	renewEvery = time.Minute
+	renewCells = 1 << 30 / cell.Size
+	renewLeast = 2 * time.Second
+)
+
+// A renewal says when the circuit's keys are renewed next.
+type renewal struct {
+	moved atomic.Int64 // cells since the last time
+
+	mu      sync.Mutex // held for offers and their answers
+	timer   *time.Timer
+	last    time.Time
+	steps   int // that are complete
+	stopped bool
+}
+
+func (r *renewal) begin(c *Circuit) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.stopped {
+		r.last = time.Now()
+		r.timer = time.AfterFunc(renewEvery, c.renew)
+	}
+}
+
+func (r *renewal) stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stopped = true
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+}
+
+// count counts cells in either direction, after the circuit was built.
+func (r *renewal) count(cells int) {
+	if n := r.moved.Add(int64(cells)); n >= renewCells && n-int64(cells) < renewCells {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if !r.stopped && r.timer != nil {
+			r.timer.Reset(max(0, renewLeast-time.Since(r.last)))
+		}
+	}
+}
+
+// renew offers each node a step of the ratchet. A node that has not completed
+// the last one is left out: if it never does, the session's limits end the
+// circuit.
+func (c *Circuit) renew() {
+	r := &c.renewal
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return
+	}
+	r.moved.Store(0)
+	r.last = time.Now()
+	r.timer.Reset(renewEvery)
+	for hop, s := range c.sessions {
+		if offer, err := s.Offer(s.Suite()); err == nil {
+			c.sendStep(hop, offer, nil)
+		}
+	}
+}
+
+// complete takes a node's answer.
+func (c *Circuit) complete(hop int, content []byte) error {
+	accept, err := tinker.ParseStep(content)
+	if err != nil {
+		return errProtocol
+	}
+	c.renewal.mu.Lock()
+	step, err := c.sessions[hop].Complete(accept)
+	if err == nil {
+		c.renewal.steps++
+	}
+	c.renewal.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("renew keys: %w", err)
+	}
+	c.sendStep(hop, nil, step)
+	return nil
+}
+
+// sendStep sends a node a message of the ratchet, or completes a step. The
+// renewal's lock may be held.
+func (c *Circuit) sendStep(hop int, message []byte, step *tinker.Step) {
+	b := c.pool.Get()
+	payload := b[cell.HeaderSize:]
+	tinker.PutStep(payload[hop+1:][:cell.ContentSize(c.position+hop)], message)
+	c.sealing.Lock()
+	defer c.sealing.Unlock()
+	if c.lost {
+		c.pool.Put(b)
+		return
+	}
+	c.pushLocked(c.onion.SealFor(hop, payload, tinker.LayerStep, step), b)
+}
