@@ -51,6 +51,10 @@ type Mux struct {
 	sending sync.Mutex
 	work    atomic.Bool
 
+	// receiving: a cell's frames are being handled. Answers wait for the last,
+	// so that many refusals go together and not in a cell each.
+	receiving atomic.Bool
+
 	mu       sync.Mutex
 	ready    bool
 	err      error // set when the mux has ended

@@ -8,7 +8,9 @@ import (
 // on. An error means that the other end broke the protocol: the circuit has to
 // be destroyed.
 func (m *Mux) Receive(buf *cell.Buf, start, end int) error {
+	m.receiving.Store(true)
 	kept, counted, err := m.receive(buf[start:end:end], buf, end)
+	m.receiving.Store(false)
 	if !kept {
 		m.pool.Put(buf)
 	}
@@ -25,7 +27,9 @@ func (m *Mux) Receive(buf *cell.Buf, start, end int) error {
 // ReceiveFirst takes the frames that came with the hello. They are not counted
 // in the window.
 func (m *Mux) ReceiveFirst(content []byte) error {
+	m.receiving.Store(true)
 	_, _, err := m.receive(content, nil, 0)
+	m.receiving.Store(false)
 	m.kick()
 	return err
 }

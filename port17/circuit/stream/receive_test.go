@@ -180,3 +180,23 @@ func TestReceiveAfterClose(t *testing.T) {
 	}
 	p.end(t)
 }
+
+// A cell full of streams that are refused is answered with one cell.
+func TestRefusalsGoTogether(t *testing.T) {
+	p := newPair(0)
+	var opens []cell.Frame
+	for i := range 400 {
+		opens = append(opens, cell.Frame{Type: cell.OpenFrame, Stream: uint32(i + 1)})
+	}
+	if err := p.receive(p.exit, content(opens...)); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(p.back.cells); n != 1 {
+		t.Errorf("%d cells", n)
+	}
+	if n := len(p.sent(t, &p.back)); n != len(opens) {
+		t.Errorf("%d refusals, want %d", n, len(opens))
+	}
+	p.stop()
+	p.empty(t)
+}

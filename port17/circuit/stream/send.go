@@ -151,9 +151,10 @@ func (m *Mux) mark(cells int) {
 	m.window.mark(uint64(cells), m.now)
 }
 
-// kick sends what is no stream's data. If somebody else is sending, they do.
+// kick sends what is no stream's data. If somebody else is sending, they do; if
+// a cell is being received, that goroutine does.
 func (m *Mux) kick() {
-	for m.work.Load() && m.sending.TryLock() {
+	for !m.receiving.Load() && m.work.Load() && m.sending.TryLock() {
 		m.work.Store(false)
 		err := m.flush()
 		m.sending.Unlock()
