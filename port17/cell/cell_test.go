@@ -239,6 +239,7 @@ func TestParseTargetRefuses(t *testing.T) {
 		"address as name":      {Host: "192.0.2.1", Port: 1},
 		"mapped address":       {Addr: netip.MustParseAddr("::ffff:192.0.2.1"), Port: 1},
 		"name with wrong byte": {Host: "a/b", Port: 1},
+		"UDP with a port":      {UDP: true, Port: 53},
 	} {
 		if got, err := ParseTarget(target.Append(nil)); err == nil {
 			t.Errorf("%s: ParseTarget = %v, want an error", name, got)
@@ -247,7 +248,7 @@ func TestParseTargetRefuses(t *testing.T) {
 			t.Errorf("%s: Validate: want an error", name)
 		}
 	}
-	for _, b := range []string{"", "\x01\xbb\x01", "\x01\xbb\x01\x02a", "\x01\xbb\x01\x01ab", "\x01\xbb\x04\x01\x02\x03", "\x01\xbb\x05a"} {
+	for _, b := range []string{"", "\x01\xbb\x01", "\x01\xbb\x01\x02a", "\x01\xbb\x01\x01ab", "\x01\xbb\x04\x01\x02\x03", "\x01\xbb\x05a", "\x00\x00\x11a"} {
 		if got, err := ParseTarget([]byte(b)); err == nil {
 			t.Errorf("ParseTarget(%q) = %v, want an error", b, got)
 		}
@@ -263,7 +264,7 @@ func TestReasonTexts(t *testing.T) {
 			t.Errorf("reason %d says %q as %d does", r, text, before)
 		}
 		seen[text] = r
-		known := r >= Finished && r <= Expired || r >= Policy && r <= Failed
+		known := r >= Finished && r <= Expired || r >= Policy && r <= Idle
 		if generic := strings.HasPrefix(text, "reason "); generic == known {
 			t.Errorf("reason %d says %q", r, text)
 		}

@@ -74,6 +74,7 @@ func FuzzParseTarget(f *testing.F) {
 	f.Add(Target{Host: "example.com", Port: 443}.Append(nil))
 	f.Add(Target{Addr: netip.MustParseAddr("192.0.2.1"), Port: 80}.Append(nil))
 	f.Add(Target{Addr: netip.MustParseAddr("2001:db8::1"), Port: 1}.Append(nil))
+	f.Add(Target{UDP: true}.Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		target, err := ParseTarget(b)
 		if err != nil {
@@ -82,12 +83,47 @@ func FuzzParseTarget(f *testing.F) {
 		if again := target.Append(nil); !bytes.Equal(again, b) {
 			t.Errorf("%x reads as %s, which is %x", b, target, again)
 		}
+		if target.UDP {
+			return
+		}
 		host := target.Host
 		if host == "" {
 			host = target.Addr.String()
 		}
 		if same, err := NewTarget(host, target.Port); err != nil || same != target {
 			t.Errorf("NewTarget(%q) = %v, %v, want %v", host, same, err, target)
+		}
+	})
+}
+
+func FuzzParseDatagramHeader(f *testing.F) {
+	f.Add(AppendDatagramHeader(nil, Target{Host: "example.com", Port: 53}, 0))
+	f.Add(AppendDatagramHeader(nil, Target{Addr: netip.MustParseAddr("192.0.2.1"), Port: 80}, MaxDatagram))
+	f.Add(append(AppendDatagramHeader(nil, Target{Addr: netip.MustParseAddr("2001:db8::1"), Port: 1}, 3), 1, 2, 3))
+	f.Add([]byte{0, 0, 0, 0, kindUDP})
+	f.Add([]byte{255, 255, 0, 53, kindHost, 254})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		target, length, size, err := ParseDatagramHeader(b)
+		if err != nil {
+			return
+		}
+		if size == 0 {
+			if len(b) >= MaxDatagramHeader {
+				t.Fatalf("%d bytes are too few for a header", len(b))
+			}
+			return
+		}
+		if again := AppendDatagramHeader(nil, target, length); !bytes.Equal(again, b[:size]) {
+			t.Errorf("%x reads as %s and %d, which is %x", b, target, length, again)
+		}
+		if target.UDP || target.Validate() != nil || length > MaxDatagram {
+			t.Errorf("a datagram of %d bytes with the target %v", length, target)
+		}
+		// What arrives in pieces is found out with the last one, no sooner.
+		for i := range size {
+			if _, _, n, err := ParseDatagramHeader(b[:i]); n != 0 || err != nil {
+				t.Fatalf("%x reads as a header of %d bytes, %v", b[:i], n, err)
+			}
 		}
 	})
 }

@@ -57,6 +57,8 @@ const (
 	BadTarget
 	// Failed: the exit could not serve the stream for another reason.
 	Failed
+	// Idle: no datagram has passed for a while.
+	Idle
 )
 
 func (r Reason) String() string {
@@ -111,6 +113,8 @@ func (r Reason) streamText() string {
 		return "the destination is no host and port that can be connected to"
 	case Failed:
 		return "the exit could not connect"
+	case Idle:
+		return "no datagram has passed for a while"
 	}
 	return fmt.Sprintf("reason %d", uint8(r))
 }

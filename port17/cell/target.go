@@ -12,6 +12,9 @@ import (
 // A Target is what a stream is connected to: a host name or an address, and a
 // port. The exit resolves names.
 type Target struct {
+	// UDP is set instead of all else for a stream that carries datagrams, each
+	// of which has a target of its own.
+	UDP bool
 	// Host is a name; empty when Addr is valid.
 	Host string
 	// Addr is an address, without zone.
@@ -23,12 +26,16 @@ type Target struct {
 // MaxTarget is the greatest length of a target's wire form.
 const MaxTarget = 4 + maxHost
 
-const maxHost = 253
+const (
+	maxHost      = 253
+	targetHeader = 3 // port and kind
+)
 
 const (
 	kindHost = 1
 	kindIPv4 = 4
 	kindIPv6 = 6
+	kindUDP  = 17 // as in IP's header
 )
 
 var errTarget = errors.New("read target: malformed")
@@ -47,6 +54,11 @@ func NewTarget(host string, port uint16) (Target, error) {
 // Validate says what a target lacks.
 func (t Target) Validate() error {
 	switch {
+	case t.UDP:
+		if t != (Target{UDP: true}) {
+			return errors.New("target: datagrams name their own targets")
+		}
+		return nil
 	case t.Port == 0:
 		return errors.New("target: port 0 cannot be connected to")
 	case t.Addr.IsValid() && t.Host != "":
@@ -97,8 +109,11 @@ func validateHost(host string) error {
 // AddrPort returns address and port; the address is not valid for a name.
 func (t Target) AddrPort() netip.AddrPort { return netip.AddrPortFrom(t.Addr, t.Port) }
 
-// String returns host:port.
+// String returns host:port, or "udp".
 func (t Target) String() string {
+	if t.UDP {
+		return "udp"
+	}
 	if t.Addr.IsValid() {
 		return netip.AddrPortFrom(t.Addr, t.Port).String()
 	}
@@ -106,10 +121,12 @@ func (t Target) String() string {
 }
 
 // Append appends the target's wire form: port(2) ‖ kind(1) ‖ address, or
-// length(1) and name.
+// length(1) and name, or nothing.
 func (t Target) Append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, t.Port)
 	switch {
+	case t.UDP:
+		return append(b, kindUDP)
 	case t.Addr.Is4():
 		a := t.Addr.As4()
 		return append(append(b, kindIPv4), a[:]...)
@@ -122,25 +139,40 @@ func (t Target) Append(b []byte) []byte {
 
 // ParseTarget reads a target's wire form, which must be all of b.
 func ParseTarget(b []byte) (Target, error) {
-	if len(b) < 4 {
+	n, err := targetSize(b)
+	if err != nil || n == 0 || n != len(b) {
 		return Target{}, errTarget
 	}
 	t := Target{Port: binary.BigEndian.Uint16(b)}
-	kind, rest := b[2], b[3:]
-	switch kind {
+	switch address := b[targetHeader:]; b[2] {
 	case kindHost:
-		if len(rest) != 1+int(rest[0]) {
-			return Target{}, errTarget
-		}
-		t.Host = string(rest[1:])
-	case kindIPv4, kindIPv6:
-		a, ok := netip.AddrFromSlice(rest)
-		if !ok || a.Is4() != (kind == kindIPv4) {
-			return Target{}, errTarget
-		}
-		t.Addr = a
+		t.Host = string(address[1:])
+	case kindUDP:
+		t.UDP = true
 	default:
-		return Target{}, errTarget
+		t.Addr, _ = netip.AddrFromSlice(address)
 	}
 	return t, t.Validate()
+}
+
+// targetSize returns how long the target is that b begins with; 0 if b is too
+// short to tell.
+func targetSize(b []byte) (int, error) {
+	if len(b) < targetHeader {
+		return 0, nil
+	}
+	switch b[2] {
+	case kindUDP:
+		return targetHeader, nil
+	case kindIPv4:
+		return targetHeader + 4, nil
+	case kindIPv6:
+		return targetHeader + 16, nil
+	case kindHost:
+		if len(b) == targetHeader {
+			return 0, nil
+		}
+		return targetHeader + 1 + int(b[3]), nil
+	}
+	return 0, errTarget
 }
