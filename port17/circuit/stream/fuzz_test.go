@@ -38,12 +38,21 @@ func FuzzReceive(f *testing.F) {
 	f.Add(false, join(content(cell.Frame{Type: cell.OpenedFrame, Stream: 1}, small), content(small)))
 	f.Add(false, join(content(cell.Frame{Type: cell.WindowFrame, Stream: 2, Value: 1 << 40}, cell.Frame{Type: cell.AckFrame, Value: 2})))
 	f.Add(false, join(content(cell.Frame{Type: cell.ResetFrame, Stream: 1, Reason: cell.Refused}, small)))
+	datagram := cell.Frame{Type: cell.DataFrame, Stream: 2, Data: append(cell.AppendDatagramHeader(nil, resolver, 9), noise[:9]...)}
+	long := cell.Frame{Type: cell.DataFrame, Stream: 2, Data: append(cell.AppendDatagramHeader(nil, resolver, 9000), noise[:2000]...)}
+	f.Add(true, join(content(datagram, small), content(datagram), content(cell.Frame{Type: cell.EndFrame, Stream: 2})))
+	f.Add(false, join(content(long), content(datagram), content(long, long), content(cell.Frame{Type: cell.ResetFrame, Stream: 2})))
+	f.Add(true, join(content(cell.Frame{Type: cell.OpenFrame, Stream: 3, Data: udp.Append(nil)}, long)))
 	f.Fuzz(func(t *testing.T, toExit bool, b []byte) {
 		const maxStreams = 4
 		p := newPair(maxStreams)
 		p.accepted = make(chan *stream.Stream, len(b)+2)
-		for range 2 {
-			s, err := p.origin.Open(site, []byte("early"))
+		for _, to := range []cell.Target{site, udp} {
+			early := []byte("early")
+			if to.UDP {
+				early = cell.AppendDatagramHeader(nil, resolver, 0)
+			}
+			s, err := p.origin.Open(to, early)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,6 +86,15 @@ func FuzzReceive(f *testing.F) {
 		}
 		p.stop()
 		for _, s := range p.streams {
+			for d := stream.NewDatagrams(s); s.Target().UDP; {
+				n, from, err := d.Receive(make([]byte, cell.MaxDatagram))
+				if err != nil {
+					break
+				}
+				if from.Validate() != nil || n > len(b) {
+					t.Fatalf("a datagram of %d bytes from %v", n, from)
+				}
+			}
 			io.Copy(io.Discard, s)
 		}
 		p.empty(t)

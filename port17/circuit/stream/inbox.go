@@ -95,6 +95,30 @@ func (q *inbox) read(p []byte, pool *cell.Pool) int {
 	return total
 }
 
+// peek copies bytes to p and leaves them.
+func (q *inbox) peek(p []byte) int {
+	total := 0
+	for i := 0; i < q.n && total < len(p); i++ {
+		s := q.segments[(q.first+i)&(len(q.segments)-1)]
+		total += copy(p[total:], s.buf[s.start:s.end])
+	}
+	return total
+}
+
+// skip forgets n bytes, which must be there.
+func (q *inbox) skip(n int, pool *cell.Pool) {
+	for n > 0 {
+		s := &q.segments[q.first]
+		k := min(n, s.end-s.start)
+		s.start += k
+		q.bytes -= k
+		n -= k
+		if s.start == s.end {
+			pool.Put(q.pop().buf)
+		}
+	}
+}
+
 // drop forgets everything.
 func (q *inbox) drop(pool *cell.Pool) {
 	for q.n > 0 {

@@ -16,12 +16,19 @@ func (s *Stream) receive(data []byte, own *cell.Buf, start int) (kept bool, err 
 	if s.got > s.allowed {
 		return false, errProtocol("more data than was allowed")
 	}
+	whole := 0
+	if s.boundaries != nil {
+		if whole, err = s.boundaries.add(data); err != nil {
+			return false, err
+		}
+	}
 	if s.closed || s.err != nil || len(data) == 0 {
 		return false, nil
 	}
+	s.whole += whole
 	empty := s.inbox.n == 0
 	kept = s.inbox.add(data, own, start, s.mux.pool)
-	if empty {
+	if empty || whole > 0 {
 		s.signalNews()
 	}
 	return kept, nil

@@ -66,28 +66,34 @@ type Stream struct {
 	reason    cell.Reason // of the reset to send
 
 	// The receiving side. mu may be taken while mux.mu is held.
-	mu       sync.Mutex
-	inbox    inbox
-	got      uint64 // bytes received, read, and allowed
-	read     uint64
-	allowed  uint64
-	reach    uint64 // how far ahead of read
-	offered  time.Time
-	eof      bool
-	closed   bool // by this end
-	err      error
-	onStop   func(reset bool)
-	stopSeen bool
+	mu         sync.Mutex
+	inbox      inbox
+	boundaries *boundaries // of datagrams; nil if the stream has none
+	whole      int         // datagrams that wait to be read
+	got        uint64      // bytes received, read, and allowed
+	read       uint64
+	allowed    uint64
+	reach      uint64 // how far ahead of read
+	offered    time.Time
+	eof        bool
+	closed     bool // by this end
+	err        error
+	onStop     func(reset bool)
+	stopSeen   bool
 }
 
 func newStream(m *Mux, id uint32, to cell.Target) *Stream {
-	return &Stream{
+	s := &Stream{
 		mux: m, id: id, to: to,
 		room: make(chan struct{}, 1), news: make(chan struct{}, 1),
 		done: make(chan struct{}), up: make(chan struct{}),
 		limit: firstReach, allowed: firstReach, reach: firstReach,
 		offered: m.now(),
 	}
+	if to.UDP {
+		s.boundaries = &boundaries{names: m.config.Accept != nil}
+	}
+	return s
 }
 
 // Target returns what the stream is, or is to be, connected to.
