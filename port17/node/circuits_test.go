@@ -85,6 +85,7 @@ func linked(t *testing.T) (*Node, *link.Link, circuit.Hop) {
 	n := &Node{
 		keys: keys, exit: newExit(netmap.ExitPolicy{}, nil),
 		circuits: circuits{limit: maxCircuits}, handshakes: make(chan func(), 1),
+		neighbours: make(map[netmap.NodeID]*link.Link), links: make(map[*link.Link]bool),
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	n.running.Go(func() { n.handshake(ctx) })
@@ -102,6 +103,7 @@ func linked(t *testing.T) (*Node, *link.Link, circuit.Hop) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	synctest.Wait() // until both have shaken hands
 	t.Cleanup(func() {
 		l.Close()
 		<-l.Done()

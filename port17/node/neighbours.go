@@ -158,11 +158,13 @@ func (n *Node) dial(ctx context.Context, to netmap.Node) {
 	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
 	l, err := link.Dial(dialCtx, to, n.linkConfig(n.config.Identity != nil))
 	cancel()
-	n.mu.Lock()
-	delete(n.dialling, to.ID)
-	n.mu.Unlock()
 	if err == nil {
 		n.keep(ctx, to.ID, l)
+	}
+	n.mu.Lock()
+	delete(n.dialling, to.ID) // not before the link is kept: there would be two
+	n.mu.Unlock()
+	if err == nil {
 		<-l.Done()
 		err = l.Err()
 	}
@@ -181,6 +183,7 @@ func (n *Node) dial(ctx context.Context, to netmap.Node) {
 func (n *Node) keep(ctx context.Context, id netmap.NodeID, l *link.Link) {
 	n.mu.Lock()
 	n.neighbours[id] = l
+	n.links[l] = true
 	n.mu.Unlock()
 	if ctx.Err() != nil {
 		l.Close() // Close may not have seen it
@@ -193,6 +196,7 @@ func (n *Node) keep(ctx context.Context, id netmap.NodeID, l *link.Link) {
 		if n.neighbours[id] == l {
 			delete(n.neighbours, id)
 		}
+		delete(n.links, l)
 		n.mu.Unlock()
 		n.touchFor(id)
 	})
@@ -287,11 +291,11 @@ func (n *Node) serve(ctx context.Context, conn net.Conn) {
 		return
 	}
 	n.mu.Lock()
-	n.taken[l] = true
+	n.links[l] = true
 	n.mu.Unlock()
 	<-l.Done()
 	n.mu.Lock()
-	delete(n.taken, l)
+	delete(n.links, l)
 	n.mu.Unlock()
 }
 

@@ -93,7 +93,7 @@ type Node struct {
 	m          *netmap.Map
 	neighbours map[netmap.NodeID]*link.Link
 	dialling   map[netmap.NodeID]bool
-	taken      map[*link.Link]bool // accepted from others
+	links      map[*link.Link]bool // all, those that neighbours replace too
 	changed    chan struct{}       // a token when the descriptor may be out of date
 }
 
@@ -110,7 +110,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		clients:    make(chan struct{}, c.MaxClients),
 		neighbours: make(map[netmap.NodeID]*link.Link),
 		dialling:   make(map[netmap.NodeID]bool),
-		taken:      make(map[*link.Link]bool),
+		links:      make(map[*link.Link]bool),
 		changed:    make(chan struct{}, 1),
 	}
 	if err := n.listen(ctx); err != nil {
@@ -212,10 +212,7 @@ func (n *Node) Close() error {
 	n.closeListeners()
 	n.mu.Lock()
 	var open []*link.Link
-	for _, l := range n.neighbours {
-		open = append(open, l)
-	}
-	for l := range n.taken {
+	for l := range n.links {
 		open = append(open, l)
 	}
 	n.mu.Unlock()
