@@ -33,6 +33,9 @@ const (
 	Pong
 	// Auth proves which node has initiated the link. Circuit 0.
 	Auth
+	// Step carries a message of the ratchet that renews the link's keys.
+	// Circuit 0.
+	Step
 )
 
 // A Header is what stands before a cell's payload:

@@ -23,9 +23,6 @@ const label = "port17 link v1"
 // fill the hello up to the size of a cell.
 const version = 1
 
-// limits end a link for good after a day.
-var limits = tinker.Limits{Life: 24 * time.Hour, Root: 24 * time.Hour, RootBytes: 1 << 42}
-
 // authPrefix separates the signatures of links from others of the same key.
 const authPrefix = label + "\x00"
 
@@ -82,9 +79,9 @@ func Accept(conn net.Conn, keys *tinker.Prekeys, c Config) (*Link, error) {
 	}
 	conn.SetDeadline(time.Time{})
 	tune(conn)
-	response.Session.Limit(limits)
+	response.Session.Limit(limits())
 	l := newLink(conn, c)
-	l.opener, l.session, l.th = response.Early, response.Session.Recv, response.Session.Transcript
+	l.opener, l.session, l.early = response.Early, response.Session, true
 	l.start(response.Session.Send)
 	return l, nil
 }
@@ -127,8 +124,8 @@ func (l *Link) receiveReply() error {
 	if err != nil {
 		return fmt.Errorf("check reply: %w", err)
 	}
-	session.Limit(limits)
-	l.handshake, l.opener, l.th = nil, session.Recv, session.Transcript
+	session.Limit(limits())
+	l.handshake, l.opener, l.session, l.renewed = nil, session.Recv, session, time.Now()
 	if l.config.Identity == nil {
 		l.out.rekey(session.Send, nil)
 	} else {
@@ -154,7 +151,7 @@ func (l *Link) authCell() *cell.Buf {
 	cell.Header{Command: cell.Auth}.Put(b[:])
 	payload := b[cell.HeaderSize:]
 	n := copy(payload, l.config.Identity.Public().(ed25519.PublicKey))
-	copy(payload[n:], ed25519.Sign(l.config.Identity, append([]byte(authPrefix), l.th[:]...)))
+	copy(payload[n:], ed25519.Sign(l.config.Identity, append([]byte(authPrefix), l.session.Transcript[:]...)))
 	return b
 }
 
@@ -167,7 +164,7 @@ func (l *Link) checkAuth(payload []byte) error {
 	var id netmap.NodeID
 	n := copy(id[:], payload)
 	signature := payload[n : n+ed25519.SignatureSize]
-	if !ed25519.Verify(id[:], append([]byte(authPrefix), l.th[:]...), signature) {
+	if !ed25519.Verify(id[:], append([]byte(authPrefix), l.session.Transcript[:]...), signature) {
 		return errors.New("wrong proof of identity")
 	}
 	l.peer.Store(&id)

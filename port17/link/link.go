@@ -42,10 +42,13 @@ type Link struct {
 	handshake *tinker.Initiator // until the reply came
 	begun     time.Time         // when the hello was sent
 	opener    *tinker.Opener
-	session   *tinker.Opener // responder: what opens the first confirmed record
-	th        [32]byte
-	records   uint64 // received under the session's key
+	session   *tinker.Session // nil until the reply came
+	early     bool            // what comes is still sealed with the hello's keys
+	records   uint64          // received under the session's key
+	renewed   time.Time       // when the keys were renewed last
 	last      *Leg
+
+	moved atomic.Int64 // cells in both directions since then
 }
 
 func newLink(conn net.Conn, c Config) *Link {

@@ -217,7 +217,7 @@ func TestBadPeer(t *testing.T) {
 		{"cells after the end", "early key after", func(p *peer) []byte { return append(p.end(), record(p.early, 0, 1, padding)...) }},
 		{"early key, late", "early key after", func(p *peer) []byte { return append(p.record(padding), record(p.early, 0, 1, padding)...) }},
 		{"circuit's command", "cell without circuit has command 3", func(p *peer) []byte { return p.record(rawCell(0, cell.Relay, nil)) }},
-		{"unknown command", "cell without circuit has command 8", func(p *peer) []byte { return p.record(rawCell(0, 8, nil)) }},
+		{"unknown command", "cell without circuit has command 9", func(p *peer) []byte { return p.record(rawCell(0, 9, nil)) }},
 		{"link's command", "cell of a circuit has command 5", func(p *peer) []byte { return p.record(rawCell(own, cell.Ping, nil)) }},
 		{"no circuit", "command 3 for a circuit that never was", func(p *peer) []byte { return p.record(rawCell(never, cell.Relay, nil)) }},
 		{"wrong number", "command 1 for a circuit that never was", func(p *peer) []byte { return p.record(rawCell(other, cell.Create, nil)) }},

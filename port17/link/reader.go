@@ -65,7 +65,7 @@ func (l *Link) receiveRecord(key byte, record []byte) error {
 		return fmt.Errorf("open record: %w", err)
 	}
 	if key == keyEarly && typ == recordEnd && len(cells) == 0 {
-		l.opener, l.session = l.session, nil
+		l.opener, l.early = l.session.Recv, false
 		return nil
 	}
 	if typ != recordCells || len(cells) == 0 {
@@ -73,6 +73,7 @@ func (l *Link) receiveRecord(key byte, record []byte) error {
 	}
 	if key == keySession {
 		l.records++
+		l.renew(len(cells) / cell.Size)
 	}
 	for len(cells) > 0 {
 		h := cell.ParseHeader(cells)
@@ -96,9 +97,9 @@ func (l *Link) chooseOpener(key byte) error {
 		if key != keySession {
 			return errors.New("record under the early key from a responder")
 		}
-	case key == keySession && l.session != nil:
+	case key == keySession && l.early:
 		return errors.New("record under the session's key before the end of those under the early key")
-	case key == keyEarly && l.session == nil:
+	case key == keyEarly && !l.early:
 		return errors.New("record under the early key after one under the session's")
 	}
 	return nil
@@ -127,6 +128,10 @@ func (l *Link) receiveOwn(cells []byte) error {
 		case cell.Auth:
 			if err := l.checkAuth(payload); err != nil {
 				return err
+			}
+		case cell.Step:
+			if err := l.receiveStep(payload); err != nil {
+				return fmt.Errorf("renew keys: %w", err)
 			}
 		default:
 			return fmt.Errorf("cell without circuit has command %d", h.Command)

@@ -25,6 +25,7 @@ type schedule struct {
 	fresh   list
 	old     list
 	sealer  *tinker.Sealer // replaces the writer's from the next record on
+	step    *tinker.Step   // to be sealed with the next record
 	ended   bool           // nothing more is sent
 	finish  bool           // end when there is nothing left
 }
@@ -80,9 +81,20 @@ func (s *schedule) rekey(sealer *tinker.Sealer, first *cell.Buf) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sealer = sealer
-	if first == nil {
-		return
+	if first != nil {
+		s.pushFirstLocked(first)
 	}
+}
+
+// ratchet seals the next record with the step; first is the first cell in it.
+func (s *schedule) ratchet(step *tinker.Step, first *cell.Buf) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.step = step
+	s.pushFirstLocked(first)
+}
+
+func (s *schedule) pushFirstLocked(first *cell.Buf) {
 	var waiting [maxControl]*cell.Buf
 	n := s.control.pop(waiting[:])
 	s.control.push(first)

@@ -18,7 +18,7 @@ func (l *Link) write(sealer *tinker.Sealer) {
 	}
 	var batch [MaxCells]*cell.Buf
 	for {
-		n, next := l.take(&batch)
+		n, next, step := l.take(&batch)
 		if n == 0 {
 			return
 		}
@@ -39,10 +39,11 @@ func (l *Link) write(sealer *tinker.Sealer) {
 			copy(record[recordHeader+1+i*cell.Size:], c[:])
 		}
 		l.config.Pool.PutAll(batch[:n])
-		if err := sealer.Seal(record[recordHeader:], recordCells); err != nil {
+		if err := seal(sealer, record[recordHeader:], step); err != nil {
 			l.fail(fmt.Errorf("seal record: %w", err))
 			return
 		}
+		l.moved.Add(int64(n))
 		l.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 		if _, err := l.conn.Write(out); err != nil {
 			l.fail(fmt.Errorf("write record: %w", bare(err)))
@@ -62,19 +63,27 @@ func endEarly(dst []byte, early *tinker.Sealer) ([]byte, error) {
 	return dst, nil
 }
 
+func seal(s *tinker.Sealer, record []byte, step *tinker.Step) error {
+	if step != nil {
+		return s.SealStep(record, recordCells, step)
+	}
+	return s.Seal(record, recordCells)
+}
+
 // take waits for cells. It returns none when the link has ended.
-func (l *Link) take(batch *[MaxCells]*cell.Buf) (n int, sealer *tinker.Sealer) {
+func (l *Link) take(batch *[MaxCells]*cell.Buf) (n int, sealer *tinker.Sealer, step *tinker.Step) {
 	out := &l.out
 	out.mu.Lock()
 	defer out.mu.Unlock()
 	for {
 		if out.ended {
-			return 0, nil
+			return 0, nil, nil
 		}
 		n = out.takeLocked(batch[:], l.config.Pool, l.legs.remove)
 		if n > 0 {
 			sealer, out.sealer = out.sealer, nil
-			return n, sealer
+			step, out.step = out.step, nil
+			return n, sealer, step
 		}
 		if out.finish && l.finisher == nil {
 			l.shutLocked()
