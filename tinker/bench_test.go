@@ -11,11 +11,11 @@ const (
 	roundCells  = 64 // cells until keys step
 )
 
-// benchCells runs a role's work for cells with each suite: on one core, and on
-// all with an end for each. A round is the work for roundCells cells.
-func benchCells(b *testing.B, newRound func(testing.TB, SuiteID) (round func() error)) {
+// benchOne runs a role's work for cells with each suite on one core. A round
+// is the work for roundCells cells.
+func benchOne(b *testing.B, newRound func(testing.TB, SuiteID) (round func() error)) {
 	for _, id := range Suites() {
-		b.Run(id.String()+"/one", func(b *testing.B) {
+		b.Run(id.String(), func(b *testing.B) {
 			round := newRound(b, id)
 			b.SetBytes(unitSize)
 			b.ReportAllocs()
@@ -28,7 +28,13 @@ func benchCells(b *testing.B, newRound func(testing.TB, SuiteID) (round func() e
 			}
 			perGB(b)
 		})
-		b.Run(id.String()+"/all", func(b *testing.B) {
+	}
+}
+
+// benchAll is benchOne on all cores, each with an end of its own.
+func benchAll(b *testing.B, newRound func(testing.TB, SuiteID) (round func() error)) {
+	for _, id := range Suites() {
+		b.Run(id.String(), func(b *testing.B) {
 			rounds := make(chan func() error, runtime.GOMAXPROCS(0))
 			for range cap(rounds) {
 				rounds <- newRound(b, id)
@@ -88,7 +94,10 @@ func newBenchRecord() benchRecord {
 
 // BenchmarkRelayCell is a relay's work for each cell: it opens the link's
 // record and its layer, and seals the next link's record.
-func BenchmarkRelayCell(b *testing.B) { benchCells(b, relayRound) }
+func BenchmarkRelayCell(b *testing.B) { benchOne(b, relayRound) }
+
+// BenchmarkRelayCellAllCores is the same with a relay on each core.
+func BenchmarkRelayCellAllCores(b *testing.B) { benchAll(b, relayRound) }
 
 func relayRound(b testing.TB, id SuiteID) func() error {
 	inSend, inRecv := handshake(b, id)
@@ -134,33 +143,24 @@ func relayRound(b testing.TB, id SuiteID) func() error {
 
 // BenchmarkClientCell3Hops is a client's work for each cell that it sends:
 // three layers, and the link's record.
-func BenchmarkClientCell3Hops(b *testing.B) {
-	benchCells(b, func(b testing.TB, id SuiteID) func() error { return clientRound(b, id, nil) })
-}
+func BenchmarkClientCell3Hops(b *testing.B) { benchOne(b, clientRound(nil)) }
+
+// BenchmarkClientCell3HopsAllCores is the same with a client on each core.
+func BenchmarkClientCell3HopsAllCores(b *testing.B) { benchAll(b, clientRound(nil)) }
 
 // BenchmarkClientCell3HopsWorkers is the same for one client that uses all
 // cores.
 func BenchmarkClientCell3HopsWorkers(b *testing.B) {
-	for _, id := range Suites() {
-		b.Run(id.String(), func(b *testing.B) {
-			workers := NewWorkers(runtime.GOMAXPROCS(0) - 1)
-			defer workers.Close()
-			round := clientRound(b, id, workers)
-			b.SetBytes(unitSize)
-			b.ReportAllocs()
-			for n := 1; b.Loop(); n++ {
-				if n%roundCells == 0 {
-					if err := round(); err != nil {
-						b.Fatal(err)
-					}
-				}
-			}
-			perGB(b)
-		})
-	}
+	workers := NewWorkers(runtime.GOMAXPROCS(0) - 1)
+	defer workers.Close()
+	benchOne(b, clientRound(workers))
 }
 
-func clientRound(b testing.TB, id SuiteID, workers *Workers) func() error {
+func clientRound(workers *Workers) func(testing.TB, SuiteID) func() error {
+	return func(b testing.TB, id SuiteID) func() error { return newClientRound(b, id, workers) }
+}
+
+func newClientRound(b testing.TB, id SuiteID, workers *Workers) func() error {
 	onion := NewOnion(payloadSize, 1, workers)
 	for range 3 {
 		s, _ := handshake(b, id)
@@ -197,6 +197,11 @@ func BenchmarkHello3Hops(b *testing.B) {
 			for i := range hops {
 				keys[i], hops[i].Recipient = newPair(b, id)
 			}
+			_, hello, err := InitiateRoute("bench", hops, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(int64(len(hello)))
 			b.ReportAllocs()
 			for b.Loop() {
 				initiators, hello, err := InitiateRoute("bench", hops, nil)
@@ -225,6 +230,7 @@ func BenchmarkHelloRelay(b *testing.B) {
 	for _, id := range Suites() {
 		b.Run(id.String(), func(b *testing.B) {
 			keys, to := newPair(b, id)
+			b.SetBytes(int64(id.HelloOverhead()))
 			b.ReportAllocs()
 			for b.Loop() {
 				b.StopTimer()

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// A full run is: go test -run Killed ./tinker/token -kills 1000
-var kills = flag.Int("kills", 25, "how often TestKilled kills the process that spends")
+// A short run, with -short, kills less often.
+var kills = flag.Int("kills", 1000, "how often TestKilled kills the process that spends")
 
 const (
 	spenderEnv  = "TOKEN_TEST_SPENDER"
@@ -65,7 +65,11 @@ func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	spent := map[int]bool{}
 	highest := 0
-	for kill := range *kills {
+	lives := *kills
+	if testing.Short() {
+		lives = min(lives, 25)
+	}
+	for kill := range lives {
 		for _, n := range spendAndKill(t, dir, max(0, highest-4*spenders), random.IntN(80)) {
 			if spent[n] {
 				t.Fatalf("seed %d, kill %d: key %d was spent twice", seed, kill, n)
@@ -74,14 +78,14 @@ func TestKilled(t *testing.T) {
 			highest = max(highest, n)
 		}
 		// Sometimes the next process finds the folder just as this one left it.
-		if kill%2 == 0 || kill == *kills-1 {
+		if kill%2 == 0 || kill == lives-1 {
 			checkSpent(t, dir, spent)
 		}
 		if t.Failed() {
 			t.Fatalf("seed %d, kill %d", seed, kill)
 		}
 	}
-	t.Logf("%d tokens were acknowledged in %d lives", len(spent), *kills)
+	t.Logf("%d tokens were acknowledged in %d lives", len(spent), lives)
 }
 
 // spendAndKill returns the keys that a process acknowledged until it was killed,
