@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -89,7 +90,13 @@ type exit struct {
 	policy   netmap.ExitPolicy
 	from     []netip.Addr // the node's own addresses
 	resolver resolver
-	slots    chan struct{} // one for each connection: they are files, which links need too
+	slots    chan struct{} // one for each connection or socket: they are files, which links need too
+
+	associations chan struct{} // a slot for each
+	lookups      chan struct{} // a slot for each of their lookups
+	drops        [dropReasons]atomic.Uint64
+	idle         time.Duration // after which associations end
+	idleDNS      time.Duration // those of which all datagrams went to resolvers
 
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -97,7 +104,11 @@ type exit struct {
 }
 
 func newExit(policy netmap.ExitPolicy, addresses []netip.AddrPort) *exit {
-	e := &exit{policy: policy, resolver: &net.Resolver{PreferGo: true}, slots: make(chan struct{}, maxConnections)}
+	e := &exit{
+		policy: policy, resolver: &net.Resolver{PreferGo: true}, slots: make(chan struct{}, maxConnections),
+		associations: make(chan struct{}, maxAssociations), lookups: make(chan struct{}, exitLookups),
+		idle: idleTime, idleDNS: idleDNS,
+	}
 	for _, a := range addresses {
 		e.from = append(e.from, a.Addr())
 	}
@@ -117,19 +128,23 @@ func (e *exit) accept(s *stream.Stream, to cell.Target) {
 		s.Reset(cell.ShuttingDown)
 		return
 	}
+	slots, serve := e.slots, e.serve
+	if to.UDP {
+		slots, serve = e.associations, e.associate
+	}
 	select {
-	case e.slots <- struct{}{}:
+	case slots <- struct{}{}:
 	default:
 		s.Reset(cell.Failed)
 		return
 	}
 	e.running.Go(func() {
-		e.serve(s, to)
-		<-e.slots
+		serve(s)
+		<-slots
 	})
 }
 
-func (e *exit) serve(s *stream.Stream, to cell.Target) {
+func (e *exit) serve(s *stream.Stream) {
 	ctx, cancel := context.WithTimeout(e.ctx, connectTimeout)
 	defer cancel()
 	stopped := make(chan struct{})
@@ -140,7 +155,7 @@ func (e *exit) serve(s *stream.Stream, to cell.Target) {
 		case <-stopped:
 		}
 	}()
-	conn, reason := e.connect(ctx, to)
+	conn, reason := e.connect(ctx, s.Target())
 	close(stopped)
 	if reason != 0 {
 		s.Reset(reason)
@@ -173,7 +188,10 @@ func (e *exit) connect(ctx context.Context, to cell.Target) (*net.TCPConn, cell.
 			continue
 		}
 		tried++
-		dialer := net.Dialer{LocalAddr: e.source(address.Addr())}
+		var dialer net.Dialer
+		if from := e.source(address.Addr()); from.IsValid() {
+			dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
+		}
 		conn, err := dialer.DialContext(ctx, "tcp", address.String())
 		if err == nil {
 			return conn.(*net.TCPConn), 0
@@ -211,14 +229,15 @@ func (e *exit) own() ([]netip.Addr, error) {
 }
 
 // source is the address to connect from: the node's own of the same family, so
-// that what an exit does is seen to come from the exit.
-func (e *exit) source(to netip.Addr) net.Addr {
+// that what an exit does is seen to come from the exit. Without one it is not
+// valid, and the system chooses.
+func (e *exit) source(to netip.Addr) netip.Addr {
 	for _, a := range e.from {
 		if a.Is4() == to.Is4() && a.IsLoopback() == to.IsLoopback() {
-			return net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))
+			return a
 		}
 	}
-	return nil
+	return netip.Addr{}
 }
 
 func dialReason(err error) cell.Reason {

@@ -1,5 +1,7 @@
 package node
 
+import "time"
+
 // FillMemory makes the node believe that all the cells it may have are in use.
 func (n *Node) FillMemory() {
 	for n.pool.Used() <= maxCells {
@@ -16,3 +18,13 @@ func (n *Node) LimitCircuits(limit int) {
 	defer n.circuits.mu.Unlock()
 	n.circuits.limit = limit
 }
+
+// LimitAssociations sets how many associations the exit serves at once.
+func (n *Node) LimitAssociations(limit int) { n.exit.associations = make(chan struct{}, limit) }
+
+// SetIdle sets after what time without datagrams associations end, and those
+// end that went to resolvers alone.
+func (n *Node) SetIdle(idle, dns time.Duration) { n.exit.idle, n.exit.idleDNS = idle, dns }
+
+// CellsUsed returns how many cells the node uses.
+func (n *Node) CellsUsed() int { return int(n.pool.Used()) }
