@@ -73,13 +73,7 @@ func (c *Conn) wait() error {
 }
 
 // Route returns the nodes that the connection passes, entry first.
-func (c *Conn) Route() []HopInfo {
-	hops := make([]HopInfo, len(c.shared.hops))
-	for i, h := range c.shared.hops {
-		hops[i] = hopInfo(h.Node)
-	}
-	return hops
-}
+func (c *Conn) Route() []HopInfo { return c.shared.route() }
 
 // Read implements net.Conn.
 func (c *Conn) Read(p []byte) (int, error) {

@@ -158,6 +158,15 @@ func (c *Client) enter(g group, t cell.Target, s *shared) (*shared, error) {
 
 func (s *shared) exit() netmap.Node { return s.hops[len(s.hops)-1].Node }
 
+// route returns the circuit's nodes, entry first.
+func (s *shared) route() []HopInfo {
+	hops := make([]HopInfo, len(s.hops))
+	for i, h := range s.hops {
+		hops[i] = hopInfo(h.Node)
+	}
+	return hops
+}
+
 // fits says whether the exit allows the target.
 func (s *shared) fits(t cell.Target) bool {
 	if t.Addr.IsValid() {
@@ -191,6 +200,23 @@ func (s *shared) unuse() {
 func (s *shared) open(t cell.Target, early []byte) (*stream.Stream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.openLocked(t, early)
+}
+
+// openPackets opens an association. Early data is the first datagram.
+func (s *shared) openPackets(early []byte) (*stream.Datagrams, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	to, err := s.openLocked(cell.Target{UDP: true}, early)
+	if err != nil {
+		return nil, err
+	}
+	d := stream.NewDatagrams(to)
+	s.client.running.Go(d.Run)
+	return d, nil
+}
+
+func (s *shared) openLocked(t cell.Target, early []byte) (*stream.Stream, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
