@@ -34,6 +34,7 @@ type Client struct {
 	authority *authority.Client
 	entries   *entries
 	failures  *failures
+	slots     chan struct{} // one for each association of SOCKS users
 	stop      context.CancelFunc
 	running   sync.WaitGroup
 
@@ -60,6 +61,7 @@ func New(ctx context.Context, c Config) (*Client, error) {
 		config:    c,
 		authority: authority.NewClient(c.Network, filepath.Join(c.State, "map"), c.Log),
 		failures:  newFailures(),
+		slots:     make(chan struct{}, maxAssociations),
 		news:      make(chan struct{}),
 		circuits:  make(map[group][]*shared),
 		exits:     make(map[group]netmap.NodeID),

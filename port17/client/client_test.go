@@ -148,6 +148,11 @@ func serveProxy(t testing.TB, c *client.Client) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveProxyOn(t, c, l)
+}
+
+func serveProxyOn(t testing.TB, c *client.Client, l net.Listener) string {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- c.ServeSOCKS(ctx, l) }()
@@ -293,6 +298,7 @@ func TestHandler(t *testing.T) {
 func FuzzProxy(f *testing.F) {
 	f.Add([]byte("\x05\x01\x00\x05\x01\x00\x03\x09localhost\x00\x50"))
 	f.Add([]byte("\x05\x01\x02\x01\x01a\x01b\x05\x01\x00\x01\x7f\x00\x00\x01\x00\x50"))
+	f.Add([]byte("\x05\x01\x00\x05\x03\x00\x01\x00\x00\x00\x00\x00\x00"))
 	f.Add([]byte("CONNECT localhost:80 HTTP/1.1\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, request []byte) { client.ReadProxyRequest(request) })
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"net"
+	"net/netip"
 	"time"
 
 	"safing/netmap"
@@ -19,6 +20,17 @@ func ReadProxyRequest(b []byte) {
 		read = readSOCKS
 	}
 	read(bufio.NewReader(bytes.NewReader(b)), discard{})
+}
+
+// LimitAssociations sets how many SOCKS users have associations at once.
+func (c *Client) LimitAssociations(limit int) { c.slots = make(chan struct{}, limit) }
+
+// ParseDatagram reads a datagram from a SOCKS user.
+func ParseDatagram(b []byte) (Request, []byte, error) { return parseDatagram(b) }
+
+// AppendDatagram writes one to a SOCKS user.
+func AppendDatagram(b []byte, from netip.AddrPort, data []byte) []byte {
+	return append(appendDatagramHeader(b, from), data...)
 }
 
 type discard struct{ net.Conn }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -22,11 +23,17 @@ type proxyRequest struct {
 	Request
 	accept func() error    // tells the user to go on
 	refuse func(err error) // tells the user why not
+
+	// associate is set if the request is for datagrams, and tells the user
+	// where to send them.
+	associate func(bound netip.AddrPort) error
 }
+
+var errNotLoopback = errors.New("datagrams are for users on this machine")
 
 // ServeSOCKS answers SOCKS5 (RFC 1928) and HTTP CONNECT (RFC 9110, 9.3.6) on
 // one listener until the context ends or the listener fails. Names are looked
-// up by the exit. Connections with different credentials, which may be
+// up by the exit. SOCKS users on this machine can have UDP ASSOCIATE, too. Connections with different credentials, which may be
 // anything, never share a circuit. When a connection breaks on the way, the
 // user's is reset, so that a cut answer can't be taken for a whole one.
 func (c *Client) ServeSOCKS(ctx context.Context, l net.Listener) error {
@@ -85,6 +92,11 @@ func (c *Client) serveProxy(ctx context.Context, conn *net.TCPConn) {
 	request, err := read(r, conn)
 	if err != nil {
 		c.config.Log.Debug("a proxy request was refused", "error", err)
+		return
+	}
+	if request.associate != nil {
+		conn.SetDeadline(time.Time{})
+		c.serveAssociation(ctx, conn, request)
 		return
 	}
 	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)

@@ -20,12 +20,14 @@ const (
 	methodNoneOfThem = 0xff
 	passwordVersion  = 1
 	commandConnect   = 1
+	commandAssociate = 3
 	kindIPv4         = 1
 	kindName         = 3
 	kindIPv6         = 4
 
 	replySucceeded      = 0
 	replyFailure        = 1
+	replyNotAllowed     = 2
 	replyUnreachable    = 3
 	replyCommandUnknown = 7
 	replyAddressUnknown = 8
@@ -41,34 +43,45 @@ func readSOCKS(r *bufio.Reader, w net.Conn) (*proxyRequest, error) {
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, err
 	}
-	reply := func(code byte) error {
-		_, err := w.Write([]byte{socksVersion, code, 0, kindIPv4, 0, 0, 0, 0, 0, 0})
+	reply := func(code byte, bound netip.AddrPort) error {
+		_, err := w.Write(appendAddress([]byte{socksVersion, code, 0}, bound))
 		return err
 	}
+	nowhere := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 	if head[0] != socksVersion {
 		return nil, fmt.Errorf("socks: version %d", head[0])
 	}
-	if head[1] != commandConnect {
-		reply(replyCommandUnknown)
+	if head[1] != commandConnect && head[1] != commandAssociate {
+		reply(replyCommandUnknown, nowhere)
 		return nil, fmt.Errorf("socks: command %d", head[1])
 	}
 	request, err := readAddress(r, head[3])
+	if err == nil && head[1] == commandConnect {
+		_, err = request.target()
+	}
 	if err != nil {
-		reply(replyAddressUnknown)
+		reply(replyAddressUnknown, nowhere)
 		return nil, err
 	}
 	request.Isolation = isolation
-	return &proxyRequest{
+	p := &proxyRequest{
 		Request: request,
-		accept:  func() error { return reply(replySucceeded) },
+		accept:  func() error { return reply(replySucceeded, nowhere) },
 		refuse: func(err error) {
 			code := byte(replyFailure)
-			if errors.Is(err, route.ErrNoRoute) {
+			switch {
+			case errors.Is(err, route.ErrNoRoute):
 				code = replyUnreachable
+			case errors.Is(err, errNotLoopback):
+				code = replyNotAllowed
 			}
-			reply(code)
+			reply(code, nowhere)
 		},
-	}, nil
+	}
+	if head[1] == commandAssociate {
+		p.associate = func(bound netip.AddrPort) error { return reply(replySucceeded, bound) }
+	}
+	return p, nil
 }
 
 // negotiate agrees on a method and returns the credentials, if there are any.
@@ -122,8 +135,14 @@ func readPassword(r *bufio.Reader, w net.Conn) (string, error) {
 	return user + "\x00" + password, nil
 }
 
+// A byteReader is a [bufio.Reader] or a [bytes.Reader].
+type byteReader interface {
+	io.Reader
+	io.ByteReader
+}
+
 // readShort reads a text with its length in one byte before it.
-func readShort(r *bufio.Reader) (string, error) {
+func readShort(r byteReader) (string, error) {
 	n, err := r.ReadByte()
 	if err != nil {
 		return "", err
@@ -133,8 +152,9 @@ func readShort(r *bufio.Reader) (string, error) {
 	return string(b), err
 }
 
-// readAddress reads a destination of the kind.
-func readAddress(r *bufio.Reader, kind byte) (request Request, err error) {
+// readAddress reads a destination of the kind. It need not be one that can be
+// connected to.
+func readAddress(r byteReader, kind byte) (request Request, err error) {
 	var addr netip.Addr
 	switch kind {
 	case kindName:
@@ -164,6 +184,5 @@ func readAddress(r *bufio.Reader, kind byte) (request Request, err error) {
 		return request, err
 	}
 	request.Addr = netip.AddrPortFrom(addr, binary.BigEndian.Uint16(port[:]))
-	_, err = request.target()
-	return request, err
+	return request, nil
 }
