@@ -21,7 +21,7 @@ const defaultSocket = "/run/port17/client.sock"
 type clientCommand struct {
 	Network string        `help:"The network's file." required:"" type:"existingfile" placeholder:"FILE"`
 	State   string        `help:"Folder of the client: the map and its entries." default:"/var/lib/port17/client" type:"path" placeholder:"DIR"`
-	Socks   string        `help:"Address and port of the proxy, for SOCKS5 and HTTP CONNECT." default:"127.0.0.1:1080" placeholder:"ADDR"`
+	Socks   string        `help:"Address and port of the proxy, for SOCKS5 and HTTP CONNECT. UDP (SOCKS5's UDP ASSOCIATE) works for programs on this machine, if the address is a loopback one." default:"127.0.0.1:1080" placeholder:"ADDR"`
 	Level   route.Level   `help:"How tough routes are: normal (3 nodes), high (4) or extreme (5)." default:"normal"`
 	Wait    time.Duration `help:"How long to wait for the network." default:"1m"`
 	Verbose bool          `help:"Log what a developer wants to see." short:"v"`

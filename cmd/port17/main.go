@@ -15,7 +15,7 @@ import (
 const description = "A privacy network: authority, nodes, and the client."
 
 type grammar struct {
-	Client     clientCommand      `cmd:"" help:"Offer the network as a SOCKS5 and HTTP CONNECT proxy."`
+	Client     clientCommand      `cmd:"" help:"Offer the network as a SOCKS5 proxy, for TCP and UDP, and as an HTTP CONNECT proxy."`
 	Node       nodeCommand        `cmd:"" help:"Run a node."`
 	Authority  authorityCommand   `cmd:"" help:"Run the authority of a network."`
 	Map        mapCommand         `cmd:"" help:"Print which nodes there are."`

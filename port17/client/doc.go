@@ -2,12 +2,16 @@
 // few entries, and opens connections through circuits.
 //
 //	Dial ──► route.Finder ──► circuit ──► link to the entry
-//	SOCKS5, HTTP CONNECT ──► Dial
+//	ListenPacket ─┘
+//	SOCKS5, HTTP CONNECT ──► Dial, ListenPacket
 //
 // Dial does not wait for the exit: the first bytes written travel with the
 // handshakes that build the circuit. Connections share a circuit only if they
 // are of one application, one isolation tag and one level; a circuit takes new
 // connections for ten minutes.
+//
+// ListenPacket does the same for datagrams. Those that find no room are dropped,
+// here or at the exit, and nobody waits for them.
 //
 // When a circuit breaks, its connections end with an error. Nothing is sent
 // again or another way; the node at fault is left out for a while, so that the

@@ -3,7 +3,8 @@
 //
 //	listener ── link.Accept ──► relay ── Open ──► link to the next node
 //	                              │
-//	                              └─ exit ── net.Dialer ──► destination
+//	                              └─ exit ┬─ net.Dialer ──► destination
+//	                                      └─ association ── UDP ──► destinations
 //
 // A node follows the network's map, keeps links to some of the nodes on it,
 // measures them, and publishes its descriptor whenever those have changed. It
@@ -13,8 +14,9 @@
 // Handshakes are computed by as many workers as there are CPUs, from a bounded
 // queue; cells are passed on by the links' readers, without locks in between.
 // Whatever is sent to a node, its memory is bounded: circuits for each link and
-// in all, cells for each circuit, streams for each circuit, and cells in all. A
-// circuit ends when it has reached its greatest age.
+// in all, cells for each circuit, streams for each circuit, associations and
+// sockets of the exit, and cells in all. A circuit ends when it has reached its
+// greatest age.
 //
 // The node knows neither who uses it nor, unless it is the exit, for what. It
 // logs no address, name or key of users at any level.

@@ -6,6 +6,8 @@
 // is a net.Conn with CloseWrite: each direction ends on its own, and what was
 // written before the end always arrives.
 //
+// A stream whose target is UDP carries datagrams instead: see Datagrams.
+//
 // Two windows bound what is under way:
 //
 //   - Each stream's receiver says up to which byte the other side may send. The
