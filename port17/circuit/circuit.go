@@ -166,7 +166,11 @@ func (c *Circuit) Receive(cells []byte) {
 			case errors.Is(err, tinker.ErrExpired):
 				reason = cell.Expired
 			}
-			c.fail(&Error{Reason: reason, Hop: hop}, reason)
+			end := &Error{Reason: reason, Hop: hop}
+			if errors.As(err, &end.Retry) {
+				end.Reason, reason = cell.UnknownPrekey, cell.Finished
+			}
+			c.fail(end, reason)
 			return
 		}
 	}

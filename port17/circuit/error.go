@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"safing/port17/cell"
+	"safing/tinker"
 )
 
 // An Error is why a circuit ended.
@@ -12,6 +13,9 @@ type Error struct {
 	// Hop is the index of the node at which it failed, 0 being the entry. It
 	// is what the nodes before it say.
 	Hop int
+	// Retry is the node's newer descriptor, if it does not have the prekey that
+	// its hello was made for. It may come from any node before it.
+	Retry *tinker.RetryError
 }
 
 func (e *Error) Error() string {

@@ -6,8 +6,12 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"testing"
 	"time"
+
+	"safing/netmap"
+	"safing/tinker"
 
 	"safing/port17/authority"
 	"safing/port17/cell"
@@ -126,4 +130,54 @@ func TestRenewUnderLoad(t *testing.T) {
 	if n := c.Renewed(); n != len(hops) {
 		t.Errorf("keys were renewed with %d nodes, want %d", n, len(hops))
 	}
+}
+
+// A node that has restarted sends its new descriptor to those who ask for its
+// old prekeys: over a link, and through a circuit.
+func TestNodeRestarted(t *testing.T) {
+	n, _, hops, _, to := real(t)
+	old := hops[2]
+	n.Restart(t, 3)
+	isNew := func(retry *tinker.RetryError) {
+		t.Helper()
+		if retry == nil {
+			t.Fatal("there is no descriptor")
+		}
+		d, err := netmap.OpenDescriptor(retry.Descriptor)
+		if err != nil || d.ID != old.Node.ID || slices.ContainsFunc(d.Prekeys, func(p tinker.Prekey) bool {
+			return p.ID() == old.Recipient.Prekey.ID()
+		}) {
+			t.Errorf("descriptor of %v, %v", d, err)
+		}
+	}
+	var retry *tinker.RetryError
+	for retry == nil { // until the node has signed its first descriptor
+		l, err := link.Dial(t.Context(), old.Node, link.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-l.Done()
+		if !errors.As(l.Err(), &retry) && t.Context().Err() != nil {
+			t.Fatal(l.Err())
+		}
+	}
+	isNew(retry)
+
+	now := old.Node
+	now.Descriptor = n.Nodes[3].Descriptor()
+	l, err := link.Dial(t.Context(), now, link.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, _, err := circuit.Dial(l, []circuit.Hop{old}, &to, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-c.Done()
+	var end *circuit.Error
+	if !errors.As(c.Err(), &end) || end.Reason != cell.UnknownPrekey || end.Hop != 0 {
+		t.Fatalf("the circuit: %v", c.Err())
+	}
+	isNew(end.Retry)
 }

@@ -62,6 +62,7 @@ func (c *Client) plan(ctx context.Context, f *route.Finder, r route.Request, g g
 	hops := make([]circuit.Hop, len(found.Nodes))
 	now := time.Now()
 	for i, n := range found.Nodes {
+		n = c.newest(n)
 		to, err := n.Recipient(now)
 		if err != nil {
 			return nil, err
@@ -258,6 +259,10 @@ func (s *shared) watch(c *circuit.Circuit) {
 func (s *shared) blame(err error) {
 	var ended *circuit.Error
 	if !errors.As(err, &ended) {
+		return
+	}
+	if s.restarted(ended) {
+		s.client.config.Log.Info("a node has restarted", "node", ended.Hop+1)
 		return
 	}
 	at := ended.Hop

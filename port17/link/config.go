@@ -23,6 +23,10 @@ type Config struct {
 	// identity, which Peer then returns: a responder by its reply, an initiator
 	// by its proof if it sends one.
 	Authenticated func(*Link)
+	// Descriptor is what a responder publishes now, as it has signed it. An
+	// initiator that asks for a prekey which the responder does not have gets
+	// it with the refusal: the link's error is a [tinker.RetryError] then.
+	Descriptor func() []byte
 	// Pool holds the cells that are queued. Links among which cells are passed
 	// on share one. Nil gives the link its own.
 	Pool *cell.Pool

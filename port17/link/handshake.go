@@ -73,7 +73,7 @@ func Initiate(conn net.Conn, node netmap.NodeID, to tinker.Recipient, c Config) 
 // there is an error.
 func Accept(conn net.Conn, keys *tinker.Prekeys, c Config) (*Link, error) {
 	conn.SetDeadline(time.Now().Add(handshakeTimeout))
-	response, err := respond(conn, keys)
+	response, err := respond(conn, keys, c.Descriptor)
 	if err != nil {
 		return nil, fmt.Errorf("accept link: %w", err)
 	}
@@ -87,24 +87,38 @@ func Accept(conn net.Conn, keys *tinker.Prekeys, c Config) (*Link, error) {
 }
 
 // respond reads a hello and sends the reply to it.
-func respond(conn net.Conn, keys *tinker.Prekeys) (*tinker.Response, error) {
+func respond(conn net.Conn, keys *tinker.Prekeys, descriptor func() []byte) (*tinker.Response, error) {
 	hello := make([]byte, cell.Size)
 	if _, err := io.ReadFull(conn, hello); err != nil {
 		return nil, fmt.Errorf("read hello: %w", bare(err))
 	}
 	response, err := keys.Respond(label, hello)
+	if errors.Is(err, tinker.ErrUnknownPrekey) && descriptor != nil {
+		if retry, tooLong := tinker.Retry(descriptor()); tooLong == nil {
+			sendReply(conn, retry) //nolint:errcheck // the link ends in any case
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	if len(response.Payload) == 0 || response.Payload[0] != version {
 		return nil, errors.New("hello of an unknown version")
 	}
-	reply := make([]byte, cell.Size)
-	rand.Read(reply[copy(reply, response.Reply):])
-	if _, err := conn.Write(reply); err != nil {
-		return nil, fmt.Errorf("send reply: %w", bare(err))
+	if err := sendReply(conn, response.Reply); err != nil {
+		return nil, fmt.Errorf("send reply: %w", err)
 	}
 	return response, nil
+}
+
+// sendReply fills the reply up to the size of a cell.
+func sendReply(conn net.Conn, reply []byte) error {
+	if len(reply) > cell.Size {
+		return errors.New("it is longer than a cell")
+	}
+	b := make([]byte, cell.Size)
+	rand.Read(b[copy(b, reply):])
+	_, err := conn.Write(b)
+	return bare(err)
 }
 
 // receiveReply waits for the responder's reply and changes to the keys that it

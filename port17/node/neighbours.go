@@ -66,6 +66,9 @@ func (n *Node) publishNow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.mu.Lock()
+	n.signed = signed
+	n.mu.Unlock()
 	return n.authority.Publish(ctx, signed)
 }
 
@@ -243,7 +246,7 @@ func (n *Node) linkConfig(identified bool) link.Config {
 		}
 		return last
 	}
-	c := link.Config{Accept: accept, Pool: &n.pool, Log: n.config.Log}
+	c := link.Config{Accept: accept, Descriptor: n.published, Pool: &n.pool, Log: n.config.Log}
 	if identified {
 		c.Identity = n.config.Identity
 	}

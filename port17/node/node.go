@@ -90,6 +90,7 @@ type Node struct {
 
 	mu         sync.Mutex
 	descriptor *netmap.Descriptor // the last that was signed
+	signed     []byte             // it, once that was published
 	m          *netmap.Map
 	neighbours map[netmap.NodeID]*link.Link
 	dialling   map[netmap.NodeID]bool
@@ -202,6 +203,14 @@ func (n *Node) Descriptor() *netmap.Descriptor {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.descriptor
+}
+
+// published returns the last descriptor as the node has signed it; nil before
+// the first.
+func (n *Node) published() []byte {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.signed
 }
 
 // Close ends all links and waits until everything has stopped. Circuits through

@@ -125,6 +125,9 @@ func (r *relay) answer(burst []byte) cell.Reason {
 		return cell.BadHello
 	}
 	response, err := r.node.keys.Respond(circuit.Label, hello)
+	if errors.Is(err, tinker.ErrUnknownPrekey) {
+		r.sendRetry()
+	}
 	if err != nil {
 		return helloReason(err)
 	}
@@ -160,6 +163,14 @@ func helloReason(err error) cell.Reason {
 		return cell.ShuttingDown
 	}
 	return cell.BadHello
+}
+
+// sendRetry tells the origin what prekeys there are, if that fits a cell.
+func (r *relay) sendRetry() {
+	retry, err := tinker.Retry(r.node.published())
+	if err == nil && len(retry) <= cell.PayloadSize-cell.Positions*tinker.LayerOverhead {
+		r.sendReply(retry) //nolint:errcheck // the circuit ends in any case
+	}
 }
 
 // sendReply sends the reply before anything else goes towards the origin.

@@ -22,6 +22,8 @@ import (
 type Network struct {
 	Trust *netmap.Network
 	Nodes []*node.Node
+
+	configs []node.Config
 }
 
 // Start runs count nodes and waits until the map says that all are linked. The
@@ -43,18 +45,32 @@ func Start(t testing.TB, count int) *Network {
 		if err != nil {
 			t.Fatal(err)
 		}
-		started, err := node.Start(t.Context(), node.Config{
+		n.configs = append(n.configs, node.Config{
 			Identity: key, Network: n.Trust, Listen: []string{fmt.Sprintf("127.%d.0.1:0", 21+i)},
 			Name: fmt.Sprint("node", i), Owner: fmt.Sprint("owner", i), Country: "DE", Exit: policy, State: dir,
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { started.Close() })
-		n.Nodes = append(n.Nodes, started)
+		n.Nodes = append(n.Nodes, n.start(t, i))
 	}
 	n.await(t, count)
 	return n
+}
+
+func (n *Network) start(t testing.TB, i int) *node.Node {
+	t.Helper()
+	started, err := node.Start(t.Context(), n.configs[i])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { started.Close() })
+	return started
+}
+
+// Restart ends a node and starts it again at its address, with new prekeys.
+func (n *Network) Restart(t testing.TB, i int) {
+	t.Helper()
+	n.configs[i].Listen = []string{n.Nodes[i].Addr().String()}
+	n.Nodes[i].Close()
+	n.Nodes[i] = n.start(t, i)
 }
 
 func startAuthority(t testing.TB) *netmap.Network {

@@ -1,0 +1,77 @@
+package client
+
+import (
+	"crypto/ed25519"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"safing/netmap"
+	"safing/port17/cell"
+	"safing/port17/circuit"
+	"safing/tinker"
+)
+
+// describe signs a descriptor with prekeys that are valid now.
+func describe(t *testing.T, key ed25519.PrivateKey) (netmap.Node, []byte) {
+	t.Helper()
+	d := &netmap.Descriptor{ID: netmap.NodeID(key.Public().(ed25519.PublicKey)), Name: "node", Owner: "owner", Version: "1", Addresses: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:1717")}, Published: time.Now().Truncate(time.Second)}
+	keys, err := tinker.NewPrekeys(tinker.PrekeyConfig{Identity: d.ID, Binding: d.Binding()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Prekeys = keys.Public()
+	signed, err := d.Sign(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return netmap.Node{Descriptor: d}, signed
+}
+
+// What a node sends of itself is used until the map has it, if it is the
+// node's own, and newer. The node is not left out then.
+func TestRestartedNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, key, _ := ed25519.GenerateKey(nil)
+		_, other, _ := ed25519.GenerateKey(nil)
+		old, replayed := describe(t, key)
+		time.Sleep(time.Minute)
+		now, signed := describe(t, key)
+		_, stranger := describe(t, other)
+		broken := append([]byte{}, signed...)
+		broken[len(broken)-1] ^= 1
+		for _, test := range []struct {
+			name    string
+			signed  []byte
+			learned bool
+		}{
+			{"replayed", replayed, false},
+			{"another node's", stranger, false},
+			{"broken", broken, false},
+			{"the node's own", signed, true},
+		} {
+			c := &Client{
+				failures: newFailures(), newer: make(map[netmap.NodeID]*netmap.Descriptor),
+				config: Config{Log: slog.New(slog.DiscardHandler)},
+			}
+			s := &shared{client: c, since: time.Now(), hops: []circuit.Hop{{Node: old}}}
+			s.blame(&circuit.Error{Reason: cell.UnknownPrekey, Retry: &tinker.RetryError{Descriptor: test.signed}})
+			want := old
+			if test.learned {
+				want = now
+			}
+			if got := c.newest(old); got.Prekeys[0].ID() != want.Prekeys[0].ID() {
+				t.Errorf("%s: the wrong prekeys are used next", test.name)
+			}
+			if left := len(c.failures.now()) == 0; left != test.learned {
+				t.Errorf("%s: left out: %v", test.name, !left)
+			}
+			c.forgetOlderLocked(&netmap.Map{})
+			if len(c.newer) != 0 {
+				t.Errorf("%s: kept beyond the map", test.name)
+			}
+		}
+	})
+}
