@@ -26,16 +26,18 @@ type relay struct {
 	place *list.Element // nil when it has ended
 
 	// Owned by the origin's side's reader.
-	burst []byte
+	burst   []byte
+	renewed time.Time // when the origin asked for new keys last
 
+	// Set before ready, which says that the handshake is done and the next node
+	// was asked.
 	session  *tinker.Session
 	position int
-	renewed  time.Time
-	sealing  sync.Mutex // held while cells for the origin are sealed and queued
+	onion    *tinker.Relay
+	mux      *stream.Mux // exits only
+	ready    atomic.Bool
 
-	onion *tinker.Relay // set before ready
-	mux   *stream.Mux   // exits only; set before ready
-	ready atomic.Bool   // the handshake is done and the next node asked
+	sealing sync.Mutex // held while cells for the origin are sealed and queued
 
 	// mu is held while the handshake's result comes into force, and by those
 	// who end the circuit.
