@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 )
 
 func newPair(t testing.TB, id SuiteID) (*Prekeys, Recipient) {
@@ -299,6 +301,28 @@ func TestSlots(t *testing.T) {
 			t.Errorf("closed: %v, want %v", err, ErrClosed)
 		}
 	})
+}
+
+// Nothing but the slots themselves may keep a private key from the garbage
+// collector.
+func TestPrekeysAreForgotten(t *testing.T) {
+	now := time.Now()
+	keys, err := NewPrekeys(PrekeyConfig{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 6 {
+		oldest := weak.Make(keys.slots[0])
+		now = time.Unix(keys.slots[0].public.NotAfter, 0)
+		keys.Public() // makes the next one
+		now = now.Add(DefaultGrace)
+		keys.Public() // forgets the oldest
+		runtime.GC()
+		if oldest.Value() != nil {
+			t.Errorf("after %d slots the oldest prekey is still in memory", n+1)
+		}
+	}
+	runtime.KeepAlive(keys)
 }
 
 // A route in one flight, of any suites, fills a fixed number of cells.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -131,7 +132,7 @@ func (p *Prekeys) rotateLocked() {
 	}
 	now := p.config.Now()
 	for len(p.slots) > 1 && now.Unix() >= p.slots[0].public.NotAfter+int64(p.config.Grace/time.Second) {
-		p.slots = p.slots[1:]
+		p.slots = slices.Delete(p.slots, 0, 1) // also from the array behind it
 	}
 	for ahead := p.config.Slot; ; {
 		last := time.Unix(p.slots[len(p.slots)-1].public.NotAfter, 0)
