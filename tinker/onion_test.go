@@ -262,6 +262,46 @@ func TestOnionGrows(t *testing.T) {
 	}
 }
 
+// What cannot be sealed as it should be is a mistake of the caller's, one by
+// one as in batches: nothing leaves unsealed, or with a flag that the sender
+// does not obey.
+func TestSealPanics(t *testing.T) {
+	workers := NewWorkers(1)
+	defer workers.Close()
+	empty := NewOnion(payloadSize, 0, workers)
+	p := newPath(t, 0, workers, TK1)
+	s := p.onion.out.sealers[0]
+	for name, seal := range map[string]func() error{
+		"without hops":             func() error { return empty.Seal(p.payloads(0, 1)[0], LayerLocal) },
+		"a batch without hops":     func() error { return empty.SealAll(p.payloads(0, 100), LayerLocal) },
+		"a flag as type":           func() error { return p.onion.Seal(p.payloads(0, 1)[0], typeStep) },
+		"a flag as a batch's type": func() error { return p.onion.SealAll(p.payloads(0, 10), typeRatchet|LayerLocal) },
+		"no room for a type":       func() error { return s.Seal(make([]byte, tagSize), 1) },
+		"no room for a tag":        func() error { return s.Seal(make([]byte, tagSize-1), 1) },
+		"nothing":                  func() error { return s.Seal(nil, 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			t.Errorf("sealed: %v", seal())
+		})
+	}
+}
+
+// A batch opens as its cells would one by one, also for a route without hops.
+func TestOpenWithoutHops(t *testing.T) {
+	workers := NewWorkers(1)
+	defer workers.Close()
+	cells := newPath(t, 0, nil, TK1).own(t, 0, 0, 100, LayerLocal)
+	n, err := NewOnion(payloadSize, 0, workers).OpenAll(cells, cells, make([]Opened, len(cells)))
+	if n != 0 || !errors.Is(err, ErrDecrypt) {
+		t.Errorf("%d cells opened: %v", n, err)
+	}
+}
+
 // A hop in the midst of a route gets a cell, and a step of the ratchet.
 func TestSealForAHop(t *testing.T) {
 	p := newPath(t, 2, nil, TK1, TK2, TK1)

@@ -45,7 +45,7 @@ func (o *opening) one(dst, src []byte) (Opened, error) {
 func (o *opening) all(dst, src [][]byte, out []Opened) (opened int, err error) {
 	for opened < len(src) {
 		n := 0
-		if o.workers != nil {
+		if o.workers != nil && len(o.openers) > 0 {
 			n = o.together(len(src) - opened)
 		}
 		if n > grain {

@@ -91,8 +91,9 @@ func (s *Sealer) SealStep(buf []byte, typ byte, step *Step) error {
 }
 
 func (s *Sealer) seal(buf []byte, typ, flags byte) error {
-	if typ > MaxType {
-		panic("tinker: message type above 63")
+	checkType(typ)
+	if len(buf) < LayerOverhead {
+		panic("tinker: no room for a type and a tag")
 	}
 	now := time.Now()
 	if s.expired(now, len(buf)) {
@@ -107,6 +108,12 @@ func (s *Sealer) seal(buf []byte, typ, flags byte) error {
 		s.since = now
 	}
 	return nil
+}
+
+func checkType(typ byte) {
+	if typ > MaxType {
+		panic("tinker: message type above 63")
+	}
 }
 
 // SealTo appends the sealed content to dst and returns the result. The two

@@ -33,8 +33,18 @@ func (s *sealing) layer(payload []byte, i int) []byte {
 
 func (s *sealing) pad(payload []byte) { s.padding.Fill(payload[LayerSize(s.size, s.offset):s.size]) }
 
+// check panics where a payload would leave as it came, or with flags that its
+// layer's chain does not obey.
+func (s *sealing) check(typ byte) {
+	if len(s.sealers) == 0 {
+		panic("tinker: seal for a route without hops")
+	}
+	checkType(typ)
+}
+
 // one seals a cell with the layers up to the given one.
 func (s *sealing) one(last int, payload []byte, typ byte, step *Step) error {
+	s.check(typ)
 	s.pad(payload)
 	for i := last; i >= 0; i-- {
 		var err error
@@ -53,6 +63,7 @@ func (s *sealing) one(last int, payload []byte, typ byte, step *Step) error {
 
 // all seals cells with all layers.
 func (s *sealing) all(cells [][]byte, typ byte) error {
+	s.check(typ)
 	for len(cells) > 0 {
 		n := s.together(len(cells))
 		if n <= grain || s.workers == nil {
