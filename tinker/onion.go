@@ -39,7 +39,9 @@ type Onion struct {
 // are shared with the workers, if there are any.
 func NewOnion(size, offset int, workers *Workers) *Onion {
 	checkOnion(size, offset)
-	return &Onion{out: newSealing(size, offset, workers), in: newOpening(size, offset, workers)}
+	in := newOpening(size, offset, workers)
+	in.pauses = true
+	return &Onion{out: newSealing(size, offset, workers), in: in}
 }
 
 func checkOnion(size, offset int) {
@@ -91,7 +93,9 @@ func (o *Onion) Open(payload []byte) (Opened, error) { return o.in.one(payload, 
 
 // OpenAll opens many payloads, on several cores. Each src is opened into its
 // dst, which has room for as many bytes; none may overlap another. It returns
-// how many were opened before an error, which is a [*LayerError].
+// how many were opened before an error, which is a [*LayerError]. Without an
+// error these are all, or the last of them is a hop's ACCEPT: what is behind it
+// opens once [Session.Complete] has taken that.
 func (o *Onion) OpenAll(dst, src [][]byte, out []Opened) (int, error) { return o.in.all(dst, src, out) }
 
 // A LayerError says at which hop's layer a cell from a route did not open: that

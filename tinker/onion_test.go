@@ -262,6 +262,58 @@ func TestOnionGrows(t *testing.T) {
 	}
 }
 
+// Cells that come in one batch with a hop's ACCEPT open once the step is
+// complete, however they are cut into batches.
+func TestStepWithinABatch(t *testing.T) {
+	workers := NewWorkers(2)
+	defer workers.Close()
+	for _, w := range []*Workers{nil, workers} {
+		p := newPath(t, 0, w, TK1)
+		a, b := handshake(t, TK1)
+		hop := NewRelay(b, payloadSize, 1, w)
+		p.onion.Add(a)
+		p.relays = append(p.relays, hop)
+
+		offer, err := a.Offer(TK1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		step, err := b.Accept(offer, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cells := p.own(t, 1, 0, 10, LayerLocal)
+		accept := make([]byte, payloadSize)
+		PutStep(accept[1:][:ContentSize(payloadSize, 1)], step.Message)
+		if err := hop.SealOwn(accept, LayerStep, step); err != nil {
+			t.Fatal(err)
+		}
+		cells = append(append(cells, accept), p.own(t, 1, 10, 10, LayerLocal)...)
+		if cells, err = p.back(1, cells); err != nil {
+			t.Fatal(err)
+		}
+
+		dst, out := p.payloads(0, len(cells)), make([]Opened, len(cells))
+		n, err := p.onion.OpenAll(dst, cells, out)
+		if n != 11 || err != nil || out[10].Type != LayerStep {
+			t.Fatalf("%d cells opened before the step is complete: %v", n, err)
+		}
+		message, err := ParseStep(out[10].Content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Complete(message); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := p.onion.OpenAll(dst[11:], cells[11:], out[11:]); n != 10 || err != nil {
+			t.Fatalf("%d cells opened behind the step: %v", n, err)
+		}
+		if !isContent(out[20].Content, 19) {
+			t.Error("the last cell has another content")
+		}
+	}
+}
+
 // What cannot be sealed as it should be is a mistake of the caller's, one by
 // one as in batches: nothing leaves unsealed, or with a flag that the sender
 // does not obey.

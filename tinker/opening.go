@@ -1,6 +1,9 @@
 package tinker
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // An opening is the receiving half of a route's end: an opener for each layer,
 // the outermost first.
@@ -8,6 +11,7 @@ type opening struct {
 	size, offset int
 	openers      []*Opener
 	workers      *Workers
+	pauses       bool // behind the end of a chain, whose next one the caller has to bring
 
 	// Of the batch under way.
 	job      job
@@ -40,8 +44,8 @@ func (o *opening) one(dst, src []byte) (Opened, error) {
 	return Opened{}, &LayerError{Err: ErrDecrypt}
 }
 
-// all opens cells and returns how many it has opened before the error. No dst
-// may overlap a src.
+// all opens cells and returns how many it has opened before the error, or
+// before a pause. No dst may overlap a src.
 func (o *opening) all(dst, src [][]byte, out []Opened) (opened int, err error) {
 	for opened < len(src) {
 		n := 0
@@ -62,6 +66,9 @@ func (o *opening) all(dst, src [][]byte, out []Opened) (opened int, err error) {
 				return opened, err
 			}
 			opened++
+			if o.pauses && slices.ContainsFunc(o.openers, func(opener *Opener) bool { return opener.held }) {
+				break
+			}
 		}
 	}
 	return opened, nil
