@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -46,21 +45,19 @@ func unprivileged(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("output"), out, 0o600))
 }
 
-// publicCopy is a copy of this program that everybody may run.
+// publicCopy is a copy of this program that everybody may run. Another process
+// writes it: what this one had open for writing, a child that is being started
+// might hold open for a moment, and nobody could run it then.
 func publicCopy(ts *testscript.TestScript) string {
 	dir, err := os.MkdirTemp("", "portmaster-test-")
 	ts.Check(err)
 	ts.Defer(func() { os.RemoveAll(dir) })
 	ts.Check(os.Chmod(dir, 0o755))
-	self, err := os.Open("/proc/self/exe")
+	self, err := os.Executable()
 	ts.Check(err)
-	defer self.Close()
 	path := filepath.Join(dir, "portmaster")
-	public, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o755)
-	ts.Check(err)
-	_, err = io.Copy(public, self)
-	ts.Check(err)
-	ts.Check(public.Close())
+	ts.Check(exec.Command("cp", self, path).Run())
+	ts.Check(os.Chmod(path, 0o755))
 	return path
 }
 
