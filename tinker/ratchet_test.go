@@ -153,6 +153,41 @@ func TestNothingOpensWithoutTheStep(t *testing.T) {
 	}
 }
 
+// A step that came to a limit was not sealed: no other may begin, and it can
+// still be completed by what stays below the limit.
+func TestStepAtALimit(t *testing.T) {
+	a, b := handshake(t, TK1)
+	offer, _ := a.Offer(TK1)
+	answer, err := b.Accept(offer, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, _ := b.Send.SealStepTo(nil, answer.Message, 2, answer)
+	last, err := a.Complete(open(t, a.Recv, sealed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Send.limits.RootBytes = 100
+	if _, err := a.Send.SealStepTo(nil, make([]byte, 100), 1, last); !errors.Is(err, ErrExpired) {
+		t.Fatalf("above the limit: %v, want %v", err, ErrExpired)
+	}
+	if _, err := a.Offer(TK1); !errors.Is(err, ErrStepUnderWay) {
+		t.Errorf("an offer before the step was sealed: %v, want %v", err, ErrStepUnderWay)
+	}
+	if sealed, err = a.Send.SealStepTo(nil, nil, 1, last); err != nil {
+		t.Fatal(err)
+	}
+	open(t, b.Recv, sealed)
+	open(t, b.Recv, seal(t, a.Send, []byte("new root"), 1))
+
+	defer func() {
+		if recover() == nil {
+			t.Error("a step was sealed twice")
+		}
+	}()
+	a.Send.SealStepTo(nil, nil, 1, last)
+}
+
 func TestAcceptRefuses(t *testing.T) {
 	_, b := handshake(t, TK2)
 	good, _ := handshake(t, TK2)

@@ -77,9 +77,10 @@ func (s *Sealer) Seal(buf []byte, typ byte) error { return s.seal(buf, typ, 0) }
 
 // SealStep is Seal for the message that completes a step of the ratchet: the
 // responder's holds the step's message, the initiator's may hold anything.
-// What is sealed after it has the protection of the new root.
+// What is sealed after it has the protection of the new root. A step is sealed
+// once; after an error it is still under way.
 func (s *Sealer) SealStep(buf []byte, typ byte, step *Step) error {
-	if step.sealed.Swap(true) {
+	if step.sealed.Load() {
 		panic("tinker: a step of the ratchet was sealed before")
 	}
 	if err := s.seal(buf, typ, typeRatchet); err != nil {
@@ -87,6 +88,7 @@ func (s *Sealer) SealStep(buf []byte, typ byte, step *Step) error {
 	}
 	s.replace(step.send)
 	s.since = s.rooted
+	step.sealed.Store(true)
 	return nil
 }
 
