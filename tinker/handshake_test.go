@@ -325,6 +325,20 @@ func TestPrekeysAreForgotten(t *testing.T) {
 	runtime.KeepAlive(keys)
 }
 
+// Slots are counted in seconds: shorter ones would never end.
+func TestShortestSlot(t *testing.T) {
+	if _, err := NewPrekeys(PrekeyConfig{Slot: time.Second - 1}); err == nil {
+		t.Error("a slot shorter than its unit was taken")
+	}
+	keys, err := NewPrekeys(PrekeyConfig{Slot: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(keys.Public()); n < 2 {
+		t.Errorf("%d prekeys, want two", n)
+	}
+}
+
 // A route in one flight, of any suites, fills a fixed number of cells.
 func TestRoute(t *testing.T) {
 	const size = 4 * 4091

@@ -32,7 +32,7 @@ type PrekeyConfig struct {
 	Suite       SuiteID       // TK1 if zero
 	Identity    [32]byte      // the responder's public identity
 	Binding     [32]byte      // hash of what else a hello must agree on
-	Slot        time.Duration // how long one prekey is the current one
+	Slot        time.Duration // how long one prekey is the current one; a second at least
 	Grace       time.Duration // how long it is taken after its slot
 	ReplayLimit int           // hellos taken with one prekey
 	// Check says whether a hello of the suite is still answered; nil means yes.
@@ -76,6 +76,9 @@ func NewPrekeys(c PrekeyConfig) (*Prekeys, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Slot < time.Second {
+		return nil, fmt.Errorf("make prekeys: a slot of %v is shorter than a second", c.Slot)
 	}
 	s, err := c.Suite.suite()
 	if err != nil {
