@@ -57,8 +57,8 @@ func (p *Prekeys) respond(label string, hello []byte) (*Response, error) {
 	if err != nil || len(plain) < s.publicSize {
 		return nil, ErrDecrypt
 	}
-	// Only a hello that opens is noted, so that strangers cannot fill the
-	// memory of them.
+	// Only a hello that opens is noted, so that what was not made for this
+	// prekey uses up nothing.
 	if err := p.take(found, enc); err != nil {
 		return nil, err
 	}

@@ -8,7 +8,8 @@ import (
 // ErrExpired means that a session has come to one of its limits.
 var ErrExpired = errors.New("session has come to its limit")
 
-// Limits bound what a session protects. At a limit both directions end.
+// Limits bound what a session protects. At those of time both directions end,
+// each when its end notices; at RootBytes the direction that has come to it.
 type Limits struct {
 	// Life is how long the session may be used in all.
 	Life time.Duration
