@@ -9,6 +9,10 @@ import (
 	"safing/port17/circuit"
 )
 
+// maxAhead is how far a node's clock may be ahead, as for authorities. A
+// descriptor from later would outlast all that come with maps.
+const maxAhead = 10 * time.Minute
+
 // learn takes a descriptor that a node has sent because its prekeys are not
 // those of the map: it has restarted. It says whether the descriptor is the
 // node's and newer than the one that was used.
@@ -17,7 +21,8 @@ func (c *Client) learn(used netmap.Node, signed []byte) bool {
 	if err != nil || d.ID != used.ID || !d.Published.After(used.Published) {
 		return false
 	}
-	if _, err := d.Prekey(time.Now()); err != nil {
+	now := time.Now()
+	if _, err := d.Prekey(now); err != nil || d.Published.After(now.Add(maxAhead)) {
 		return false
 	}
 	c.mu.Lock()
@@ -26,13 +31,20 @@ func (c *Client) learn(used netmap.Node, signed []byte) bool {
 	return true
 }
 
-// newest returns the node with what it has said since the map.
+// newest returns the node with what it has said since the map, as long as that
+// can be used.
 func (c *Client) newest(n netmap.Node) netmap.Node {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if d := c.newer[n.ID]; d != nil && d.Published.After(n.Published) {
-		n.Descriptor, n.Signed = d, nil
+	d := c.newer[n.ID]
+	if d == nil || !d.Published.After(n.Published) {
+		return n
 	}
+	if _, err := d.Prekey(time.Now()); err != nil {
+		delete(c.newer, n.ID)
+		return n
+	}
+	n.Descriptor, n.Signed = d, nil
 	return n
 }
 

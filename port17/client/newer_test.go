@@ -75,3 +75,31 @@ func TestRestartedNode(t *testing.T) {
 		}
 	})
 }
+
+// A node cannot send what stands above all maps that come, nor, with prekeys
+// that end soon, what leaves it without any.
+func TestDescriptorsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, key, _ := ed25519.GenerateKey(nil)
+		old, _ := describe(t, key)
+		time.Sleep(time.Minute)
+		now, signed := describe(t, key)
+		d := *now.Descriptor
+		d.Published = time.Now().Add(maxAhead + time.Second)
+		late, err := d.Sign(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &Client{newer: make(map[netmap.NodeID]*netmap.Descriptor)}
+		if c.learn(old, late) {
+			t.Error("a descriptor of the future was taken")
+		}
+		if !c.learn(old, signed) {
+			t.Fatal("a descriptor of now was not taken")
+		}
+		time.Sleep(2 * tinker.DefaultSlot)
+		if got := c.newest(old); got.Descriptor != old.Descriptor {
+			t.Error("prekeys that have ended are still used in place of the map's")
+		}
+	})
+}
