@@ -1,5 +1,5 @@
 # Go and make are all that this file needs. Tests use more when it is there:
-# see deps. Variables to set on the command line: TESTFLAGS, PACKAGES.
+# see deps. Variables to set on the command line: TESTFLAGS, PACKAGES, BENCHFLAGS.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
@@ -25,7 +25,7 @@ endif
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: build
 build: ## build bin/portmaster, bin/port17, bin/stamp and bin/lab
@@ -39,7 +39,8 @@ up: build ## build, then run everything on this machine until Ctrl-C
 test: deps ## run all tests, those of the kernel too when root
 	@go -C tools build -o ../bin/.summary ./summary
 	@{ go test -json $(TESTFLAGS) $(PACKAGES) || echo '{"Action":"exit"}'; \
-		go -C tools test -json ./... || echo '{"Action":"exit"}'; } 2>&1 | \
+		go -C tools test -json ./... || echo '{"Action":"exit"}'; \
+		go -C bench/port17 test -json ./... || echo '{"Action":"exit"}'; } 2>&1 | \
 		bin/.summary $(if $(filter 1,$(SAFING_REQUIRE_PRIVILEGED)),-forbid-skip 'root|privilege|permission|make deps')
 
 CHECKS := lint-format lint-vet lint-static lint-vulnerabilities lint-generated lint-modules lint-cross
@@ -56,11 +57,11 @@ lint-format:
 
 lint-vet:
 	@echo "lint: vet"
-	@go vet ./... && go -C tools vet ./...
+	@go vet ./... && go -C tools vet ./... && go -C bench/port17 vet ./...
 
 lint-static:
 	@echo "lint: staticcheck"
-	@$(TOOL) staticcheck ./... && go -C tools tool staticcheck ./...
+	@$(TOOL) staticcheck ./... && go -C tools tool staticcheck ./... && cd bench/port17 && $(TOOL) staticcheck ./...
 
 lint-vulnerabilities:
 	@echo "lint: vulnerabilities"
@@ -77,13 +78,18 @@ lint-generated:
 
 lint-modules:
 	@echo "lint: modules"
-	@go mod tidy -diff && go -C tools mod tidy -diff || { echo "run go mod tidy"; exit 1; }
+	@go mod tidy -diff && go -C tools mod tidy -diff && go -C bench/port17 mod tidy -diff || { echo "run go mod tidy"; exit 1; }
 
 lint-cross:
 	@echo "lint: other systems"
 	@for os in darwin windows; do \
 		CGO_ENABLED=0 GOOS=$$os go build -o /dev/null $(PORTABLE) || { echo "does not build for $$os"; exit 1; }; \
 	done
+
+.PHONY: bench-port17
+bench-port17: build ## measure Port17 against Tor, as root (bench/port17/README.md)
+	@go -C bench/port17 build -o ../../bin/bench-port17 .
+	@bin/bench-port17 $(BENCHFLAGS)
 
 .PHONY: format
 format: ## format all Go files
