@@ -75,11 +75,11 @@ func (k *sessionKeys) verify(confirm []byte) error {
 // session takes the root over.
 func (k *sessionKeys) session(initiator bool) (*Session, error) {
 	clear(k.confirm)
-	forward, backward, err := chains(k.suite, k.root, k.th)
+	forward, backward, next, err := chains(k.suite, k.root, k.th)
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{Transcript: k.th, suite: k.suite, initiator: initiator, root: k.root, th: k.th}
+	s := &Session{Transcript: k.th, suite: k.suite, initiator: initiator, next: next, th: k.th}
 	if initiator {
 		s.Send, s.Recv = sealerOf(forward), openerOf(backward)
 	} else {
@@ -88,9 +88,10 @@ func (k *sessionKeys) session(initiator bool) (*Session, error) {
 	return s, nil
 }
 
-// chains are the two that begin with a root: from initiator to responder, and
-// back.
-func chains(s *suite, root []byte, th [32]byte) (forward, backward *chain, err error) {
+// chains are what a root is used for, before it is forgotten: the two chains,
+// from initiator to responder and back, and the secret for the next root.
+func chains(s *suite, root []byte, th [32]byte) (forward, backward *chain, next []byte, err error) {
+	defer clear(root)
 	for _, d := range []struct {
 		label string
 		chain **chain
@@ -100,13 +101,14 @@ func chains(s *suite, root []byte, th [32]byte) (forward, backward *chain, err e
 	} {
 		secret, err := s.expand(root, d.label, th, s.secretSize())
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		if *d.chain, err = newChain(s, secret, th); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
-	return forward, backward, nil
+	next, err = s.expand(root, "tinker next root v1", th, s.secretSize())
+	return forward, backward, next, err
 }
 
 // extract is HKDF-Extract (RFC 5869).

@@ -217,8 +217,10 @@ func TestSessionAgainstReference(t *testing.T) {
 		steps := 0
 		rapid.Check(bubble{t}, func(r *rapid.T) {
 			m := &machine{t: r}
-			m.a, m.b = handshake(t, rapid.SampledFrom(Suites()).Draw(r, "suite"))
-			m.reference = newReference(m.a)
+			s, th := suiteOf(t, rapid.SampledFrom(Suites()).Draw(r, "suite")), [32]byte{1}
+			root := bytes.Repeat([]byte{rapid.Byte().Draw(r, "root")}, s.secretSize())
+			m.a, m.b = sessionOf(t, s, th[:], root, true), sessionOf(t, s, th[:], root, false)
+			m.reference = newReference(s.id, root, th)
 			actions := rapid.StateMachineActions(m)
 			for name, action := range actions {
 				if name == "" {

@@ -43,7 +43,7 @@ type Session struct {
 
 	suite     *suite
 	initiator bool
-	root      []byte
+	next      []byte   // the last root's share in the next one
 	th        [32]byte // the transcript with all steps
 	offer     *offer   // the initiator's that waits
 	step      *Step    // the last one
@@ -211,21 +211,23 @@ func ParseStep(content []byte) (message []byte, err error) {
 	return content[2 : 2+binary.BigEndian.Uint16(content)], nil
 }
 
-// advance makes the next root and its two chains, and forgets the last root.
+// advance makes the next root's two chains, and forgets all that leads to the
+// last one's.
 func (s *Session) advance(to *suite, export exporter, offer, enc []byte) (forward, backward *chain, err error) {
 	secret, err := export("tinker ratchet secret v1", to.secretSize())
 	if err != nil {
 		return nil, nil, err
 	}
 	th := to.digest("tinker transcript ratchet v1", s.th[:], offer, enc)
-	root, err := to.extract(secret, s.root)
+	root, err := to.extract(secret, s.next)
 	if err != nil {
 		return nil, nil, err
 	}
-	if forward, backward, err = chains(to, root, th); err != nil {
+	forward, backward, next, err := chains(to, root, th)
+	if err != nil {
 		return nil, nil, err
 	}
-	clear(s.root)
-	s.suite, s.root, s.th = to, root, th
+	clear(s.next)
+	s.suite, s.next, s.th = to, next, th
 	return forward, backward, nil
 }

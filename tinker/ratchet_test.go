@@ -36,12 +36,12 @@ func TestStep(t *testing.T) {
 	perSuite(t, func(t *testing.T, from SuiteID) {
 		for _, to := range Suites() {
 			a, b := handshake(t, from)
-			before := bytes.Clone(a.root)
+			before := bytes.Clone(a.next)
 			step(t, a, b, to)
 			if a.Suite() != to || b.Suite() != to {
 				t.Errorf("from %v to %v: the sides are at %v and %v", from, to, a.Suite(), b.Suite())
 			}
-			if bytes.Equal(a.root, before) || !bytes.Equal(a.root, b.root) || a.th != b.th {
+			if bytes.Equal(a.next, before) || !bytes.Equal(a.next, b.next) || a.th != b.th {
 				t.Error("the sides have no new root in common")
 			}
 			open(t, b.Recv, seal(t, a.Send, []byte("there"), 1))
@@ -306,7 +306,7 @@ func stepWithFlip(t *testing.T, id SuiteID, field string, bit int) bool {
 // clone is what somebody has who takes a session's state.
 func (s *Session) clone() *Session {
 	c := *s
-	c.root = bytes.Clone(s.root)
+	c.next = bytes.Clone(s.next)
 	copyChain := func(c *chain) *chain {
 		if c == nil {
 			return nil
@@ -338,6 +338,13 @@ func TestStolenState(t *testing.T) {
 			if _, _, err := stolen.clone().Recv.Open(m); err == nil {
 				t.Fatalf("message %d of %d, from before the theft, opens", i, len(before))
 			}
+		}
+		forward, _, _, err := chains(suiteOf(t, id), bytes.Clone(stolen.next), stolen.th)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := openerOf(forward).Open(bytes.Clone(before[0])); err == nil {
+			t.Error("the first message opens: the root is still there")
 		}
 		during := seal(t, a.Send, []byte("during"), 1)
 		if got := open(t, stolen.Recv, bytes.Clone(during)); string(got) != "during" {

@@ -1,7 +1,6 @@
 package tinker
 
 import (
-	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -12,6 +11,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash"
+	"testing"
 
 	"golang.org/x/crypto/chacha20poly1305"
 )
@@ -40,8 +40,8 @@ type referenceMessage struct {
 
 var errReference = errors.New("the reference can't open this")
 
-func newReference(s *Session) *reference {
-	r := &reference{suite: s.suite.id, root: bytes.Clone(s.root), th: s.Transcript}
+func newReference(id SuiteID, root []byte, th [32]byte) *reference {
+	r := &reference{suite: id, root: root, th: th}
 	r.forward, r.backward = r.chain("tinker forward v1"), r.chain("tinker backward v1")
 	return r
 }
@@ -67,6 +67,11 @@ func referenceExpand(id SuiteID, secret []byte, label string, th [32]byte, size 
 	info := label + "\x00" + string([]byte{byte(id >> 8), byte(id)}) + string(th[:])
 	b, _ := hkdf.Expand(referenceHash(id), secret, info, size)
 	return b
+}
+
+// referenceNext is a root's share in the next one.
+func referenceNext(id SuiteID, root, th []byte) []byte {
+	return referenceExpand(id, root, "tinker next root v1", [32]byte(th), len(root))
 }
 
 func (r *reference) chain(label string) *referenceChain {
@@ -121,6 +126,7 @@ func (r *reference) openBackward(sealed []byte, offer []byte, private hpke.Priva
 }
 
 func (r *reference) step(offer, accept []byte, private hpke.PrivateKey) error {
+	salt := referenceNext(r.suite, r.root, r.th[:])
 	r.suite = SuiteID(binary.BigEndian.Uint16(offer))
 	kdf := hpke.HKDFSHA256()
 	if r.suite == TK3 {
@@ -133,7 +139,7 @@ func (r *reference) step(offer, accept []byte, private hpke.PrivateKey) error {
 	}
 	h := referenceHash(r.suite)
 	ikm, _ := secret.Export("tinker ratchet secret v1", h().Size())
-	r.root, _ = hkdf.Extract(h, ikm, r.root)
+	r.root, _ = hkdf.Extract(h, ikm, salt)
 	sum := h()
 	sum.Write([]byte("tinker transcript ratchet v1\x00"))
 	for _, part := range [][]byte{r.th[:], offer, accept} {
@@ -143,4 +149,39 @@ func (r *reference) step(offer, accept []byte, private hpke.PrivateKey) error {
 	r.th = [32]byte(sum.Sum(nil)[:32])
 	r.next, r.backward = r.chain("tinker forward v1"), r.chain("tinker backward v1")
 	return nil
+}
+
+// rootOf is the root of the session that the reply leads to, which the session
+// itself forgets.
+func rootOf(t testing.TB, i *Initiator, reply []byte) []byte {
+	t.Helper()
+	enc := reply[replyHeader : replyHeader+i.suite.encSize]
+	secret, err := hpke.NewRecipient(enc, i.ephemeral, i.suite.kdf, hpke.ExportOnly(), replyInfo(i.first.th))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := deriveSession(i.suite, secret.Export, i.first, enc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys.root
+}
+
+// nextRootOf is the root that a step leads to.
+func nextRootOf(t testing.TB, s *Session, accept []byte) []byte {
+	t.Helper()
+	to := s.offer.suite
+	secret, err := hpke.NewRecipient(accept, s.offer.private, to.kdf, hpke.ExportOnly(), s.stepInfo(s.offer.message))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exported, err := secret.Export("tinker ratchet secret v1", to.secretSize())
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := to.extract(exported, s.next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
 }

@@ -21,7 +21,7 @@ func (v handshakeVector) check(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, "transcript", a.Transcript[:], v.Transcript)
-	same(t, "root", a.root, v.Root)
+	same(t, "root's share in the next one", a.next, referenceNext(s.id, v.Root, v.Transcript))
 	b := sessionOf(t, s, v.Transcript, v.Root, false)
 	r := v.checkReference(t)
 	for n, m := range v.Messages {
@@ -197,7 +197,7 @@ func (v stepVector) check(t *testing.T, a, b *Session, r *reference) {
 		t.Errorf("the offer: %v", err)
 	}
 	a.offer = &offer{suite: to, private: private, message: v.Offer}
-	forward, backward, err := chains(to, v.Root, [32]byte(v.Transcript))
+	forward, backward, _, err := chains(to, bytes.Clone(v.Root), [32]byte(v.Transcript))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func (v stepVector) check(t *testing.T, a, b *Session, r *reference) {
 		}
 	}
 	same(t, "transcript", a.th[:], v.Transcript)
-	same(t, "root", a.root, v.Root)
+	same(t, "root's share in the next one", a.next, referenceNext(to.id, v.Root, v.Transcript))
 	same(t, "the reference's root", r.root, v.Root)
 	if a.Suite() != to.id || r.suite != to.id {
 		t.Errorf("the step went to %v", a.Suite())

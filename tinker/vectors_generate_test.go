@@ -72,11 +72,12 @@ func generateHandshake(t *testing.T, id SuiteID, to []SuiteID) handshakeVector {
 	early.message(fromInitiator, i.Early(), r.Early, nil, 2)
 	v.Early, v.Reply = early.messages, r.Reply
 	v.Refused = generateRefused(t, v, keys, i)
+	v.Root = rootOf(t, i, r.Reply)
 	a, err := i.Finish(r.Reply)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.Transcript, v.Root = bytes.Clone(a.Transcript[:]), bytes.Clone(a.root)
+	v.Transcript = bytes.Clone(a.Transcript[:])
 	v.Messages = generateMessages(t, a, r.Session)
 	for _, id := range to {
 		v.Steps = append(v.Steps, generateStep(t, a, r.Session, id))
@@ -158,11 +159,12 @@ func generateStep(t *testing.T, a, b *Session, to SuiteID) stepVector {
 	v.Accept = answer.Message
 	r.message(fromResponder, b.Send, a.Recv, []byte("before the answer"), 3)
 	r.step(fromResponder, b.Send, a.Recv, answer.Message, 2, answer)
+	v.Root = nextRootOf(t, a, answer.Message)
 	last, err := a.Complete(answer.Message)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.Transcript, v.Root = bytes.Clone(a.th[:]), bytes.Clone(a.root)
+	v.Transcript = bytes.Clone(a.th[:])
 	r.message(fromInitiator, a.Send, b.Recv, []byte("still the last root"), 3)
 	r.message(fromResponder, b.Send, a.Recv, []byte("the new root backward"), 3)
 	r.step(fromInitiator, a.Send, b.Recv, nil, 3, last)
