@@ -43,8 +43,8 @@ type Client struct {
 	finder   *route.Finder
 	news     chan struct{} // closed when the map is replaced
 	circuits map[group][]*shared
-	exits    map[group]netmap.NodeID              // the last one of a group that was used
-	newer    map[netmap.NodeID]*netmap.Descriptor // what nodes have sent that is newer than the map
+	exits    map[group]netmap.NodeID     // the last one of a group that was used
+	newer    map[told]*netmap.Descriptor // what nodes have sent that is newer than the map
 }
 
 // maxGroups bounds what is remembered of exits.
@@ -66,7 +66,7 @@ func New(ctx context.Context, c Config) (*Client, error) {
 		news:      make(chan struct{}),
 		circuits:  make(map[group][]*shared),
 		exits:     make(map[group]netmap.NodeID),
-		newer:     make(map[netmap.NodeID]*netmap.Descriptor),
+		newer:     make(map[told]*netmap.Descriptor),
 	}
 	client.entries = newEntries(filepath.Join(c.State, "entries.json"), c.Log)
 	ctx, client.stop = context.WithCancel(context.WithoutCancel(ctx))

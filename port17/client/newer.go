@@ -13,12 +13,21 @@ import (
 // descriptor from later would outlast all that come with maps.
 const maxAhead = 10 * time.Minute
 
+// A told is who learned something of a node, and of which. A node could send
+// everybody another prekey, and know by it who comes again. So what one group
+// of connections has learned, no other one uses.
+type told struct {
+	group group
+	node  netmap.NodeID
+}
+
 // learn takes a descriptor that a node has sent because its prekeys are not
 // those of the map: it has restarted. It says whether the descriptor is the
-// node's and newer than the one that was used.
-func (c *Client) learn(used netmap.Node, signed []byte) bool {
+// node's, newer than the one that was used, and the same but for what changes
+// with time.
+func (c *Client) learn(g group, used netmap.Node, signed []byte) bool {
 	d, err := netmap.OpenDescriptor(signed)
-	if err != nil || d.ID != used.ID || !d.Published.After(used.Published) {
+	if err != nil || d.ID != used.ID || d.Binding() != used.Binding() || !d.Published.After(used.Published) {
 		return false
 	}
 	now := time.Now()
@@ -27,32 +36,37 @@ func (c *Client) learn(used netmap.Node, signed []byte) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.newer[d.ID] = d // of a node that is on the map
+	if len(c.newer) >= maxGroups {
+		clear(c.newer)
+	}
+	c.newer[told{g, d.ID}] = d
 	return true
 }
 
-// newest returns the node with what it has said since the map, as long as that
-// can be used.
-func (c *Client) newest(n netmap.Node) netmap.Node {
+// newest returns the node with the prekeys that it has sent since the map, as
+// long as they can be used.
+func (c *Client) newest(g group, n netmap.Node) netmap.Node {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	d := c.newer[n.ID]
+	d := c.newer[told{g, n.ID}]
 	if d == nil || !d.Published.After(n.Published) {
 		return n
 	}
 	if _, err := d.Prekey(time.Now()); err != nil {
-		delete(c.newer, n.ID)
+		delete(c.newer, told{g, n.ID})
 		return n
 	}
-	n.Descriptor, n.Signed = d, nil
+	same := *n.Descriptor
+	same.Prekeys, same.Published = d.Prekeys, d.Published
+	n.Descriptor, n.Signed = &same, nil
 	return n
 }
 
 // forgetOlderLocked drops what the map knows by now, or no longer has.
 func (c *Client) forgetOlderLocked(m *netmap.Map) {
-	for id, d := range c.newer {
-		if n, ok := m.Node(id); !ok || !d.Published.After(n.Published) {
-			delete(c.newer, id)
+	for t, d := range c.newer {
+		if n, ok := m.Node(t.node); !ok || !d.Published.After(n.Published) {
+			delete(c.newer, t)
 		}
 	}
 }
@@ -65,5 +79,5 @@ func (s *shared) restarted(ended *circuit.Error) bool {
 	if retry == nil && ended.Hop == 0 && ended.Reason == cell.LinkBroken {
 		errors.As(s.link.Err(), &retry)
 	}
-	return retry != nil && s.client.learn(s.hops[ended.Hop].Node, retry.Descriptor)
+	return retry != nil && s.client.learn(s.group, s.hops[ended.Hop].Node, retry.Descriptor)
 }

@@ -40,6 +40,12 @@ func TestRestartedNode(t *testing.T) {
 		time.Sleep(time.Minute)
 		now, signed := describe(t, key)
 		_, stranger := describe(t, other)
+		moved := *now.Descriptor
+		moved.Addresses = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.2:1717")}
+		elsewhere, err := moved.Sign(key)
+		if err != nil {
+			t.Fatal(err)
+		}
 		broken := append([]byte{}, signed...)
 		broken[len(broken)-1] ^= 1
 		for _, test := range []struct {
@@ -50,10 +56,11 @@ func TestRestartedNode(t *testing.T) {
 			{"replayed", replayed, false},
 			{"another node's", stranger, false},
 			{"broken", broken, false},
+			{"with another address", elsewhere, false},
 			{"the node's own", signed, true},
 		} {
 			c := &Client{
-				failures: newFailures(), newer: make(map[netmap.NodeID]*netmap.Descriptor),
+				failures: newFailures(), newer: make(map[told]*netmap.Descriptor),
 				config: Config{Log: slog.New(slog.DiscardHandler)},
 			}
 			s := &shared{client: c, since: time.Now(), hops: []circuit.Hop{{Node: old}}}
@@ -62,8 +69,11 @@ func TestRestartedNode(t *testing.T) {
 			if test.learned {
 				want = now
 			}
-			if got := c.newest(old); got.Prekeys[0].ID() != want.Prekeys[0].ID() {
+			if got := c.newest(group{}, old); got.Prekeys[0].ID() != want.Prekeys[0].ID() {
 				t.Errorf("%s: the wrong prekeys are used next", test.name)
+			}
+			if got := c.newest(group{app: "other"}, old); got.Prekeys[0].ID() != old.Prekeys[0].ID() {
+				t.Errorf("%s: other connections use what these have learned", test.name)
 			}
 			if left := len(c.failures.now()) == 0; left != test.learned {
 				t.Errorf("%s: left out: %v", test.name, !left)
@@ -90,15 +100,15 @@ func TestDescriptorsEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := &Client{newer: make(map[netmap.NodeID]*netmap.Descriptor)}
-		if c.learn(old, late) {
+		c := &Client{newer: make(map[told]*netmap.Descriptor)}
+		if c.learn(group{}, old, late) {
 			t.Error("a descriptor of the future was taken")
 		}
-		if !c.learn(old, signed) {
+		if !c.learn(group{}, old, signed) {
 			t.Fatal("a descriptor of now was not taken")
 		}
 		time.Sleep(2 * tinker.DefaultSlot)
-		if got := c.newest(old); got.Descriptor != old.Descriptor {
+		if got := c.newest(group{}, old); got.Descriptor != old.Descriptor {
 			t.Error("prekeys that have ended are still used in place of the map's")
 		}
 	})

@@ -30,6 +30,7 @@ var ErrClosed = errors.New("the client is closed")
 // has something to send.
 type shared struct {
 	client *Client
+	group  group
 	link   *link.Link
 	hops   []circuit.Hop
 	since  time.Time
@@ -62,7 +63,7 @@ func (c *Client) plan(ctx context.Context, f *route.Finder, r route.Request, g g
 	hops := make([]circuit.Hop, len(found.Nodes))
 	now := time.Now()
 	for i, n := range found.Nodes {
-		n = c.newest(n)
+		n = c.newest(g, n)
 		to, err := n.Recipient(now)
 		if err != nil {
 			return nil, err
@@ -113,7 +114,7 @@ func (c *Client) shared(ctx context.Context, r Request, t cell.Target) (*shared,
 			continue
 		}
 		if s, err := c.enter(g, t, &shared{
-			client: c, link: l, hops: hops, since: time.Now(), guarded: g.level >= route.High, idle: time.Now(),
+			client: c, group: g, link: l, hops: hops, since: time.Now(), guarded: g.level >= route.High, idle: time.Now(),
 		}); s != nil || err != nil {
 			return s, err
 		}
