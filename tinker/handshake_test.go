@@ -254,18 +254,54 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// Who fills a prekey with hellos keeps nobody out: there is another one, for
+// the same slot, of which the responder is told.
 func TestReplayLimit(t *testing.T) {
-	keys, err := NewPrekeys(PrekeyConfig{ReplayLimit: 2})
+	changed := 0
+	keys, err := NewPrekeys(PrekeyConfig{ReplayLimit: 2, Changed: func() { changed++ }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	to := Recipient{Prekey: keys.Public()[0]}
-	for n, want := range []error{nil, nil, ErrFull} {
-		_, hello, _ := Initiate(to, "test", nil)
-		if _, err := keys.Respond("test", hello); !errors.Is(err, want) {
+	before := keys.Public()
+	respond := func(to Prekey) error {
+		_, hello, err := Initiate(Recipient{Prekey: to}, "test", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = keys.Respond("test", hello)
+		return err
+	}
+	for n, want := range []error{nil, nil, ErrUnknownPrekey} {
+		if err := respond(before[0]); !errors.Is(err, want) {
 			t.Errorf("hello %d: %v, want %v", n, err, want)
 		}
 	}
+	after := keys.Public()
+	if changed != 1 || len(after) != 2 || after[0].ID() == before[0].ID() || after[1].ID() != before[1].ID() {
+		t.Errorf("told %d times; prekeys before %v, after %v", changed, before, after)
+	}
+	if after[0].NotBefore != before[0].NotBefore || after[0].NotAfter != before[0].NotAfter {
+		t.Error("the new prekey has another slot")
+	}
+	if err := respond(after[0]); err != nil {
+		t.Errorf("the new prekey: %v", err)
+	}
+}
+
+// The next prekey is taken when its slot is near, and not hours before.
+func TestNextPrekeyIsNotTakenYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys, _ := newPair(t, TK1)
+		to := Recipient{Identity: [32]byte{1}, Binding: [32]byte{2}, Prekey: keys.Public()[1]}
+		_, hello, _ := Initiate(to, "test", nil)
+		if _, err := keys.Respond("test", hello); !errors.Is(err, ErrUnknownPrekey) {
+			t.Errorf("a slot before its time: %v, want %v", err, ErrUnknownPrekey)
+		}
+		time.Sleep(DefaultSlot - DefaultGrace)
+		if _, err := keys.Respond("test", hello); err != nil {
+			t.Errorf("shortly before its time: %v", err)
+		}
+	})
 }
 
 func TestSlots(t *testing.T) {

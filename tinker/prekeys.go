@@ -37,7 +37,10 @@ type PrekeyConfig struct {
 	ReplayLimit int           // hellos taken with one prekey
 	// Check says whether a hello of the suite is still answered; nil means yes.
 	Check func(SuiteID) error
-	Now   func() time.Time // time.Now if nil
+	// Changed is called, if it is there, when Public has changed out of turn: a
+	// prekey has taken its limit of hellos and was replaced. It must not block.
+	Changed func()
+	Now     func() time.Time // time.Now if nil
 }
 
 // Prekeys are a responder's KEM keys: the current one, the next one, and for
@@ -87,7 +90,7 @@ func NewPrekeys(c PrekeyConfig) (*Prekeys, error) {
 	p := &Prekeys{config: c, suite: s}
 	now := c.Now()
 	for _, start := range []time.Time{now, now.Add(c.Slot)} {
-		made, err := p.newSlot(start)
+		made, err := p.newSlot(start, start.Add(c.Slot))
 		if err != nil {
 			return nil, err
 		}
@@ -96,7 +99,7 @@ func NewPrekeys(c PrekeyConfig) (*Prekeys, error) {
 	return p, nil
 }
 
-func (p *Prekeys) newSlot(start time.Time) (*slot, error) {
+func (p *Prekeys) newSlot(start, end time.Time) (*slot, error) {
 	private, err := p.suite.kem.GenerateKey()
 	if err != nil {
 		return nil, fmt.Errorf("make a prekey: %w", err)
@@ -105,7 +108,7 @@ func (p *Prekeys) newSlot(start time.Time) (*slot, error) {
 		Suite:     p.config.Suite,
 		Public:    private.PublicKey().Bytes(),
 		NotBefore: start.Unix(),
-		NotAfter:  start.Add(p.config.Slot).Unix(),
+		NotAfter:  end.Unix(),
 	}
 	return &slot{public: public, id: public.ID(), private: private, seen: make(map[[16]byte]struct{})}, nil
 }
@@ -146,7 +149,7 @@ func (p *Prekeys) rotateLocked() {
 		if now.Sub(last) > p.config.Slot { // slept through whole slots
 			start = now
 		}
-		made, err := p.newSlot(start)
+		made, err := p.newSlot(start, start.Add(p.config.Slot))
 		if err != nil {
 			return
 		}
@@ -169,9 +172,9 @@ func (p *Prekeys) find(id PrekeyID) (*slot, error) {
 		return nil, ErrClosed
 	}
 	p.rotateLocked()
-	grace := int64(p.config.Grace / time.Second)
+	grace, now := int64(p.config.Grace/time.Second), p.config.Now().Unix()
 	for _, s := range p.slots {
-		if s.id == id && p.config.Now().Unix() < s.public.NotAfter+grace {
+		if s.id == id && now >= s.public.NotBefore-grace && now < s.public.NotAfter+grace {
 			return s, nil
 		}
 	}
@@ -180,16 +183,40 @@ func (p *Prekeys) find(id PrekeyID) (*slot, error) {
 
 // take notes the hello's encapsulation, or returns ErrReplay or ErrFull.
 func (p *Prekeys) take(s *slot, enc []byte) error {
+	replaced, err := p.note(s, enc)
+	if replaced && p.config.Changed != nil {
+		p.config.Changed()
+	}
+	return err
+}
+
+func (p *Prekeys) note(s *slot, enc []byte) (replaced bool, err error) {
 	sum := sha256.Sum256(enc)
 	key := [16]byte(sum[:16])
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, ok := s.seen[key]; ok {
-		return ErrReplay
+		return false, ErrReplay
 	}
 	if len(s.seen) >= p.config.ReplayLimit {
-		return ErrFull
+		return false, ErrFull
 	}
 	s.seen[key] = struct{}{}
-	return nil
+	return len(s.seen) == p.config.ReplayLimit && p.replaceLocked(s), nil
+}
+
+// replaceLocked puts a new prekey in the place of one that takes no more, so
+// that who fills one does not keep others out for the rest of its slot.
+func (p *Prekeys) replaceLocked(s *slot) bool {
+	i := slices.Index(p.slots, s)
+	end := time.Unix(s.public.NotAfter, 0)
+	if i < 0 || !p.config.Now().Before(end) {
+		return false
+	}
+	made, err := p.newSlot(time.Unix(s.public.NotBefore, 0), end)
+	if err != nil {
+		return false
+	}
+	p.slots[i] = made
+	return true
 }

@@ -184,7 +184,7 @@ func (n *Node) makeKeys() error {
 			return fmt.Errorf("start node: %w: listen on one that is, or set private_addresses = true in the network's file, for a network of your own", err)
 		}
 	}
-	keys, err := tinker.NewPrekeys(tinker.PrekeyConfig{Identity: n.id, Binding: d.Binding()})
+	keys, err := tinker.NewPrekeys(tinker.PrekeyConfig{Identity: n.id, Binding: d.Binding(), Changed: n.touch})
 	if err != nil {
 		return fmt.Errorf("start node: %w", err)
 	}
