@@ -30,7 +30,7 @@ func (l *Link) renew(cells int) {
 		return
 	}
 	since := time.Since(l.renewed)
-	if since < renewLeast || since < renewEvery && moved < renewCells {
+	if since < renewLeast || since < renewEvery && moved < renewCells || !l.out.room() {
 		return
 	}
 	offer, err := l.session.Offer(l.session.Suite())

@@ -63,6 +63,14 @@ func (s *schedule) listLocked(g *Leg) {
 	s.wake.Signal()
 }
 
+// room says whether one of the link's own cells can wait. Of those that the
+// reader and the pinger queue, each still finds a place then.
+func (s *schedule) room() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.ended && s.control.n < maxControl/2
+}
+
 // send queues one of the link's own cells, and says whether there was room.
 func (s *schedule) send(b *cell.Buf) bool {
 	s.mu.Lock()
