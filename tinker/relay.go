@@ -1,5 +1,7 @@
 package tinker
 
+import "errors"
+
 // A Relay is one hop's place in a route: it removes a layer from what comes
 // from the initiator, and puts one around what goes back. One goroutine may
 // open while another seals.
@@ -26,7 +28,7 @@ func NewRelay(s *Session, size, position int, workers *Workers) *Relay {
 func (r *Relay) Open(dst, src []byte) (typ byte, content []byte, err error) {
 	opened, err := r.in.one(dst, src)
 	if err != nil {
-		return 0, nil, err.(*LayerError).Err //nolint:errorlint // one returns nothing else
+		return 0, nil, errors.Unwrap(err) // which hop is no question here
 	}
 	r.fill(dst)
 	return opened.Type, opened.Content, nil
@@ -43,10 +45,7 @@ func (r *Relay) OpenAll(dst, src [][]byte, out []Opened) (int, error) {
 	for _, d := range dst[:n] {
 		r.fill(d)
 	}
-	if err != nil {
-		err = err.(*LayerError).Err //nolint:errorlint // all returns nothing else
-	}
-	return n, err
+	return n, errors.Unwrap(err)
 }
 
 // Seal puts the hop's layer around src, which the next hop has sent, into dst,
