@@ -8,12 +8,10 @@ import (
 	"net"
 	"slices"
 	"testing"
-	"time"
 
 	"safing/netmap"
 	"safing/tinker"
 
-	"safing/port17/authority"
 	"safing/port17/cell"
 	"safing/port17/circuit"
 	"safing/port17/link"
@@ -24,27 +22,7 @@ import (
 func real(t *testing.T) (*testnet.Network, *link.Link, []circuit.Hop, net.Listener, cell.Target) {
 	t.Helper()
 	n := testnet.Start(t, 4)
-	m, err := authority.NewClient(n.Trust, "", nil).Fetch(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var hops []circuit.Hop
-	for _, i := range []int{0, 1, 3} {
-		at, ok := m.Node(n.Nodes[i].ID())
-		if !ok {
-			t.Fatalf("node %d is not on the map", i)
-		}
-		to, err := at.Recipient(time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		hops = append(hops, circuit.Hop{Node: at, Recipient: to})
-	}
-	l, err := link.Dial(t.Context(), hops[0].Node, link.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
+	l, hops := n.Route(t, 0, 1, 3)
 	server, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -54,7 +54,7 @@ func echoUDP(t testing.TB, address string) (netip.AddrPort, <-chan netip.AddrPor
 // returns.
 func associate(t testing.TB, n *testnet.Network) (*circuit.Circuit, *stream.Datagrams, *node.Node) {
 	t.Helper()
-	l, hops := route(t, n, 0, 1)
+	l, hops := n.Route(t, 0, 1)
 	c, s, err := circuit.Dial(l, hops, &cell.Target{UDP: true}, nil, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ func (e ending) want(t *testing.T, want cell.Reason) {
 // A burst that never becomes whole is held until the next one begins, and no
 // longer: first cells cost their sender little and the node a whole burst.
 func TestHalfBursts(t *testing.T) {
-	l, _ := route(t, testnet.Start(t, 2), 0, 1)
+	l, _ := testnet.Start(t, 2).Route(t, 0, 1)
 	begin := func(cells int) ending {
 		t.Helper()
 		var burst []*cell.Buf
@@ -73,7 +73,7 @@ func TestExitOutOfMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { server.Close() })
-			l, hops := route(t, n, 0, 1)
+			l, hops := n.Route(t, 0, 1)
 			to := target(server.Addr().(*net.TCPAddr).AddrPort())
 			c, s, err := circuit.Dial(l, hops, &to, nil, nil)
 			if err != nil {
@@ -110,7 +110,7 @@ func TestExitConnections(t *testing.T) {
 	n := testnet.Start(t, 3)
 	n.Nodes[1].LimitConnections(2)
 	server, _ := echo(t)
-	l, hops := route(t, n, 0, 1)
+	l, hops := n.Route(t, 0, 1)
 	c, _, err := circuit.Dial(l, hops, nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func TestCircuitsAreShared(t *testing.T) {
 	var hops []circuit.Hop
 	var held []*circuit.Circuit
 	for _, want := range []int{4, 2, 1} {
-		greedy, hops = route(t, n, 0)
+		greedy, hops = n.Route(t, 0)
 		for got := 0; ; got++ {
 			c, err := dial(greedy, hops)
 			if err == nil && got < want {

@@ -15,7 +15,7 @@ import (
 func TestEarlyDataComesFirst(t *testing.T) {
 	n := testnet.Start(t, 2)
 	server, _ := echo(t)
-	l, hops := route(t, n, 1)
+	l, hops := n.Route(t, 1)
 	to := target(server)
 	var running sync.WaitGroup
 	for i := range 300 {

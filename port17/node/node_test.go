@@ -12,14 +12,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"safing/netmap"
-	"safing/port17/authority"
 	"safing/port17/cell"
 	"safing/port17/circuit"
 	"safing/port17/circuit/stream"
-	"safing/port17/link"
 	"safing/port17/node"
 	"safing/port17/testnet"
 )
@@ -49,43 +46,13 @@ func echo(t testing.TB) (netip.AddrPort, <-chan netip.AddrPort) {
 	return l.Addr().(*net.TCPAddr).AddrPort(), from
 }
 
-// route makes hops of the nodes with the indexes and links to the first.
-func route(t testing.TB, n *testnet.Network, nodes ...int) (*link.Link, []circuit.Hop) {
-	t.Helper()
-	m, err := authority.NewClient(n.Trust, "", nil).Fetch(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var hops []circuit.Hop
-	for _, i := range nodes {
-		at, ok := m.Node(n.Nodes[i].ID())
-		if !ok {
-			t.Fatalf("node %d is not on the map", i)
-		}
-		to, err := at.Recipient(time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		hops = append(hops, circuit.Hop{Node: at, Recipient: to})
-	}
-	l, err := link.Dial(t.Context(), hops[0].Node, link.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		l.Close()
-		<-l.Done()
-	})
-	return l, hops
-}
-
 func target(a netip.AddrPort) cell.Target { return cell.Target{Addr: a.Addr(), Port: a.Port()} }
 
 func TestCircuit(t *testing.T) {
 	n := testnet.Start(t, 5)
 	server, from := echo(t)
 	for _, nodes := range [][]int{{0, 1, 4}, {2, 3}, {4}, {0, 1, 2, 3}, {0, 1, 2, 3, 4}} {
-		l, hops := route(t, n, nodes...)
+		l, hops := n.Route(t, nodes...)
 		to := target(server)
 		c, s, err := circuit.Dial(l, hops, &to, []byte("early"), nil)
 		if err != nil {
@@ -125,7 +92,7 @@ func TestStreamErrors(t *testing.T) {
 	}
 	refusing := closed.Addr().(*net.TCPAddr).AddrPort()
 	closed.Close()
-	l, hops := route(t, n, 0, 1, 3)
+	l, hops := n.Route(t, 0, 1, 3)
 	c, _, err := circuit.Dial(l, hops, nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +130,7 @@ func TestNodeDies(t *testing.T) {
 		if want < 2 {
 			n = testnet.Start(t, 5)
 		}
-		l, hops := route(t, n, 0, 1, 4)
+		l, hops := n.Route(t, 0, 1, 4)
 		to := target(server)
 		c, s, err := circuit.Dial(l, hops, &to, []byte("x"), nil)
 		if err != nil {
@@ -184,7 +151,7 @@ func TestNodeDies(t *testing.T) {
 
 func TestUnknownNextNode(t *testing.T) {
 	n := testnet.Start(t, 4)
-	l, hops := route(t, n, 0, 1, 3)
+	l, hops := n.Route(t, 0, 1, 3)
 	hops[1].Node.Descriptor = &netmap.Descriptor{ID: netmap.NodeID{7}}
 	c, _, err := circuit.Dial(l, hops, nil, nil, nil)
 	if err != nil {
@@ -200,7 +167,7 @@ func TestUnknownNextNode(t *testing.T) {
 func TestManyStreams(t *testing.T) {
 	n := testnet.Start(t, 4)
 	server, _ := echo(t)
-	l, hops := route(t, n, 0, 1, 3)
+	l, hops := n.Route(t, 0, 1, 3)
 	c, _, err := circuit.Dial(l, hops, nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -276,7 +243,7 @@ func TestIdentity(t *testing.T) {
 func BenchmarkCircuit(b *testing.B) {
 	n := testnet.Start(b, 5)
 	server, _ := echo(b)
-	l, hops := route(b, n, 0, 1, 4)
+	l, hops := n.Route(b, 0, 1, 4)
 	c, _, err := circuit.Dial(l, hops, nil, nil, nil)
 	if err != nil {
 		b.Fatal(err)

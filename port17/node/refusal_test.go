@@ -20,7 +20,7 @@ func TestRefusedHello(t *testing.T) {
 		t.Fatal(err)
 	}
 	for refusing := range 2 {
-		l, hops := route(t, n, 0, 1, 2)
+		l, hops := n.Route(t, 0, 1, 2)
 		hops[refusing].Recipient.Prekey = stale.Public()[0]
 		c, _, err := circuit.Dial(l, hops, nil, nil, nil)
 		if err != nil {

@@ -15,6 +15,8 @@ import (
 
 	"safing/netmap"
 	"safing/port17/authority"
+	"safing/port17/circuit"
+	"safing/port17/link"
 	"safing/port17/node"
 )
 
@@ -115,4 +117,34 @@ func (n *Network) await(t testing.TB, count int) {
 	if context.Cause(ctx) == context.DeadlineExceeded {
 		t.Fatal("the nodes were not linked in 30 seconds")
 	}
+}
+
+// Route makes hops of the nodes with the indexes, and a link to the first.
+func (n *Network) Route(t testing.TB, nodes ...int) (*link.Link, []circuit.Hop) {
+	t.Helper()
+	m, err := authority.NewClient(n.Trust, "", nil).Fetch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hops []circuit.Hop
+	for _, i := range nodes {
+		at, ok := m.Node(n.Nodes[i].ID())
+		if !ok {
+			t.Fatalf("node %d is not on the map", i)
+		}
+		to, err := at.Recipient(time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		hops = append(hops, circuit.Hop{Node: at, Recipient: to})
+	}
+	l, err := link.Dial(t.Context(), hops[0].Node, link.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		l.Close()
+		<-l.Done()
+	})
+	return l, hops
 }
