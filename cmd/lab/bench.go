@@ -95,6 +95,11 @@ func (c *benchCommand) Run(ctx context.Context, io command.IO) error {
 	return nil
 }
 
+// open opens a world for one measurement.
+func (c *benchCommand) open(io command.IO) (*world, error) {
+	return openTemporary(c.State, "bench-", io.Err)
+}
+
 // progress says on standard error how far a measurement is.
 func (c *benchCommand) progress(io command.IO, part string, round int) {
 	fmt.Fprintf(io.Err, "%s: round %d of %d\n", part, round+1, c.Rounds)

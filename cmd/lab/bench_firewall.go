@@ -29,16 +29,11 @@ func (c *benchCommand) firewall(ctx context.Context, out command.IO) error {
 	if err := netns.Available(); err != nil {
 		return err
 	}
-	dir, err := c.benchDir()
+	w, err := c.open(out)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	w, err := open(dir, out.Err)
-	if err != nil {
-		return err
-	}
-	defer w.close()
+	defer w.remove()
 	ns, err := netns.New()
 	if err != nil {
 		return err

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -29,16 +27,11 @@ type path struct {
 // network measures throughput and time to first byte, directly and through
 // three hops.
 func (c *benchCommand) network(ctx context.Context, out command.IO) error {
-	dir, err := c.benchDir()
+	w, err := c.open(out)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	w, err := open(dir, out.Err)
-	if err != nil {
-		return err
-	}
-	defer w.close()
+	defer w.remove()
 	n, err := w.startNetwork(ctx, "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -202,16 +195,4 @@ func firstByte(s *series, p path) error {
 	}
 	s.add(median(times))
 	return nil
-}
-
-// benchDir is a folder for one measurement below the lab's.
-func (c *benchCommand) benchDir() (string, error) {
-	if err := os.MkdirAll(c.State, 0o700); err != nil {
-		return "", err
-	}
-	dir, err := os.MkdirTemp(c.State, "bench-")
-	if err != nil {
-		return "", err
-	}
-	return filepath.Abs(dir)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"safing/internal/command"
@@ -20,19 +19,11 @@ type netCommand struct {
 // Run starts the network in a folder of its own below the lab's, so that it
 // can stand beside a lab, and removes it at the end.
 func (c *netCommand) Run(ctx context.Context, io command.IO) error {
-	if err := os.MkdirAll(c.State, 0o700); err != nil {
-		return fmt.Errorf("make the lab's folder: %w", err)
-	}
-	dir, err := os.MkdirTemp(c.State, "net-")
-	if err != nil {
-		return fmt.Errorf("make the network's folder: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	w, err := open(dir, io.Err)
+	w, err := openTemporary(c.State, "net-", io.Err)
 	if err != nil {
 		return err
 	}
-	defer w.close()
+	defer w.remove()
 	n, err := w.startNetwork(ctx, c.Socks)
 	if err != nil {
 		return interrupted(ctx, err)

@@ -49,6 +49,19 @@ func open(dir string, out io.Writer) (*world, error) {
 	return &world{dir: dir, lock: lock, out: out}, nil
 }
 
+// openTemporary makes a world in a folder of its own below the lab's, so that
+// it can stand beside a lab. It ends with remove.
+func openTemporary(state, prefix string, out io.Writer) (*world, error) {
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return nil, fmt.Errorf("make the lab's folder: %w", err)
+	}
+	dir, err := os.MkdirTemp(state, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("make a folder in the lab's: %w", err)
+	}
+	return open(dir, out)
+}
+
 // start starts a program as part of the world.
 func (w *world) start(ctx context.Context, role, name, program string, args ...string) (*process, error) {
 	p, err := start(ctx, role, name, w.logs(), program, args...)
@@ -108,6 +121,12 @@ func (w *world) stop() {
 func (w *world) close() {
 	w.stop()
 	w.lock.Close()
+}
+
+// remove is close, and the folder is gone.
+func (w *world) remove() {
+	w.close()
+	os.RemoveAll(w.dir) //nolint:errcheck // what is left, lab clean removes
 }
 
 // freeAddress is a loopback address with a port that was free a moment ago.
