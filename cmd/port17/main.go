@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"time"
 
 	"safing/internal/command"
 )
@@ -35,28 +32,10 @@ func logTo(io command.IO, verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(io.Err, &slog.HandlerOptions{Level: level}))
 }
 
-// serveHTTP answers on the listener until ctx ends.
+// serveHTTP answers on the listener until ctx ends. Answers that wait for news
+// end then, too.
 func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler, log *slog.Logger) error {
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      2 * time.Minute, // answers that wait for a new map, too
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-	}
-	unregister := context.AfterFunc(ctx, func() {
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		if server.Shutdown(grace) != nil {
-			server.Close() // Shutdown has closed the listener; this ends the rest
-		}
-	})
-	defer unregister()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve: %w", err)
-	}
-	return nil
+	server := command.NewServer(handler, log)
+	server.BaseContext = func(net.Listener) context.Context { return ctx }
+	return command.Serve(ctx, server, l)
 }

@@ -6,7 +6,8 @@
 // turns its error into one line on standard error and an exit code: 0, 1 when
 // the command failed, 2 when it was used wrongly. Run does the same for tests.
 // Completion is a sub-command that prints a completion script for bash, zsh
-// or fish, made from the grammar itself.
+// or fish, made from the grammar itself. NewServer and Serve answer HTTP for
+// programs that have pages, with the same limits for all of them.
 //
 // It knows no product.
 package command
