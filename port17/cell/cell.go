@@ -19,7 +19,7 @@ type Command uint8
 const (
 	// Padding is dropped by whoever gets it. Circuit 0.
 	Padding Command = iota
-	// Create is one of the four cells of a burst that creates a circuit.
+	// Create is one of the cells of a burst that creates a circuit.
 	Create
 	// Created carries a node's reply to the hello meant for it.
 	Created

@@ -80,10 +80,13 @@ func TestParseParametersRefuses(t *testing.T) {
 }
 
 func TestHelloRoundTrip(t *testing.T) {
-	for _, size := range []int{0, 1, 1000, BurstSize - helloLength} {
-		burst := make([]byte, BurstSize)
+	for _, size := range []int{0, 1, 1000, HelloSize(4, 0)} {
+		burst := make([]byte, 4*PayloadSize)
 		hello, padding := PutHello(burst, size)
-		if len(hello) != size || len(padding) != BurstSize-helloLength-size {
+		if whole, err := ParseBurst(burst[:1]); err != nil || whole != len(burst) {
+			t.Errorf("ParseBurst = %d, %v, want %d", whole, err, len(burst))
+		}
+		if len(hello) != size || len(padding) != HelloSize(4, 0)-size {
 			t.Fatalf("PutHello(%d) = %d and %d bytes", size, len(hello), len(padding))
 		}
 		for i := range hello {
@@ -94,9 +97,14 @@ func TestHelloRoundTrip(t *testing.T) {
 			t.Errorf("ParseHello of %d bytes = %d bytes, %v", size, len(got), err)
 		}
 	}
-	for _, burst := range [][]byte{nil, {0}, {0, 1}, {255, 255, 0}} {
+	for _, burst := range [][]byte{nil, {3}, {3, 0, 1}, {3, 255, 255, 0}} {
 		if _, err := ParseHello(burst); err == nil {
 			t.Errorf("ParseHello(%v): want an error", burst)
+		}
+	}
+	for _, payload := range [][]byte{nil, {LeastBurst - 1}, {MostBurst + 1}} {
+		if _, err := ParseBurst(payload); err == nil {
+			t.Errorf("ParseBurst(%v): want an error", payload)
 		}
 	}
 }
@@ -105,7 +113,7 @@ func TestHelloRoundTrip(t *testing.T) {
 // hop's layer exactly the next layer.
 func TestSizesNest(t *testing.T) {
 	for p := range Positions - 1 {
-		if got, want := HelloSize(p)-tinker.TK1.HelloOverhead()-ParametersSize, HelloSize(p+1); got != want {
+		if got, want := HelloSize(4, p)-tinker.TK1.HelloOverhead()-ParametersSize, HelloSize(4, p+1); got != want {
 			t.Errorf("hello at %d holds %d bytes, want %d", p, got, want)
 		}
 		if got, want := ContentSize(p), LayerSize(p+1); got != want {

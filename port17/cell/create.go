@@ -8,14 +8,16 @@ import (
 )
 
 const (
-	// BurstCells is how many Create cells make a circuit on each link.
-	BurstCells = 4
-	// BurstSize is the length of their payloads together.
-	BurstSize = BurstCells * PayloadSize
+	// LeastBurst is how many Create cells at least make a circuit on each link.
+	// So many pass a TCP connection that has been idle without a round trip:
+	// its first window is ten segments (RFC 6928).
+	LeastBurst = 3
+	// MostBurst is how many there are at most.
+	MostBurst = 6
 	// ParametersSize is the length of Parameters on the wire.
 	ParametersSize = 34
 
-	helloLength = 2
+	burstHeader = 3
 )
 
 // Parameters are what a hop learns from the hello that is meant for it:
@@ -73,33 +75,42 @@ func ParseParameters(b []byte) (p Parameters, rest []byte, err error) {
 }
 
 // HelloSize returns the length of the hello for a circuit's first hop when that
-// is at the position. It is what a hello of suite TK1 in the midst of a longer
-// circuit would have; each hop finds the hello for the next one behind its
-// parameters.
-func HelloSize(position int) int {
-	return BurstSize - helloLength - position*(tinker.TK1.HelloOverhead()+ParametersSize)
+// is at the position, in a burst of so many cells. It is what a hello of suite
+// TK1 in the midst of a longer circuit would have; each hop finds the hello for
+// the next one behind its parameters.
+func HelloSize(cells, position int) int {
+	return cells*PayloadSize - burstHeader - position*(tinker.TK1.HelloOverhead()+ParametersSize)
 }
 
-// PutHello writes the length of a hello at the start of a burst and returns
-// the place for the hello itself, and the one for padding behind it.
+// PutHello begins the payloads of a burst, put one behind the other, and
+// returns the place for the hello, and the one for padding behind it.
 //
-//	0        2                            BurstSize
-//	+--------+------------------+-----------------+
-//	| length | hello            | padding         |
-//	+--------+------------------+-----------------+
+//	0       1        3                        cells·PayloadSize
+//	+-------+--------+------------------+---------------------+
+//	| cells | length | hello            | padding             |
+//	+-------+--------+------------------+---------------------+
 func PutHello(burst []byte, size int) (hello, padding []byte) {
-	binary.BigEndian.PutUint16(burst, uint16(size))
-	return burst[helloLength : helloLength+size], burst[helloLength+size:]
+	burst[0] = byte(len(burst) / PayloadSize)
+	binary.BigEndian.PutUint16(burst[1:], uint16(size))
+	return burst[burstHeader : burstHeader+size], burst[burstHeader+size:]
+}
+
+// ParseBurst returns how long a burst is that begins with the payload.
+func ParseBurst(payload []byte) (size int, err error) {
+	if len(payload) == 0 || payload[0] < LeastBurst || payload[0] > MostBurst {
+		return 0, fmt.Errorf("read burst: want %d to %d cells", LeastBurst, MostBurst)
+	}
+	return int(payload[0]) * PayloadSize, nil
 }
 
 // ParseHello returns the hello in a burst.
 func ParseHello(burst []byte) ([]byte, error) {
-	if len(burst) < helloLength {
+	if len(burst) < burstHeader {
 		return nil, fmt.Errorf("read hello: burst of %d bytes", len(burst))
 	}
-	size := int(binary.BigEndian.Uint16(burst))
-	if size > len(burst)-helloLength {
+	size := int(binary.BigEndian.Uint16(burst[1:]))
+	if size > len(burst)-burstHeader {
 		return nil, fmt.Errorf("read hello: %d bytes do not fit a burst of %d", size, len(burst))
 	}
-	return burst[helloLength : helloLength+size], nil
+	return burst[burstHeader : burstHeader+size], nil
 }

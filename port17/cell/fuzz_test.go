@@ -21,9 +21,9 @@ func FuzzParseParameters(f *testing.F) {
 }
 
 func FuzzParseHello(f *testing.F) {
-	f.Add([]byte{0, 0})
-	f.Add([]byte{0, 3, 1, 2, 3, 4})
-	f.Add([]byte{255, 255})
+	f.Add([]byte{3, 0, 0})
+	f.Add([]byte{3, 0, 3, 1, 2, 3, 4})
+	f.Add([]byte{3, 255, 255})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		hello, err := ParseHello(b)
 		if err != nil {
@@ -32,8 +32,8 @@ func FuzzParseHello(f *testing.F) {
 		again := make([]byte, len(b))
 		place, padding := PutHello(again, len(hello))
 		copy(place, hello)
-		copy(padding, b[helloLength+len(hello):])
-		if !bytes.Equal(again, b) {
+		copy(padding, b[burstHeader+len(hello):])
+		if !bytes.Equal(again[1:], b[1:]) {
 			t.Errorf("%x becomes %x", b, again)
 		}
 	})

@@ -14,8 +14,8 @@ import (
 // Label separates the hellos of circuits from those of links.
 const Label = "port17 circuit v1"
 
-// leastRoom is how many bytes behind the handshakes have to be left for what
-// goes to the exit with the first flight.
+// leastRoom is how many bytes behind the handshakes have to be left where a
+// target, and data for it, go to the exit with the first flight.
 const leastRoom = 512
 
 // A Hop is one node of a circuit and whom its hello is made for.
@@ -37,14 +37,10 @@ func (c *Circuit) build(first *cell.Target, early []byte) (*stream.Stream, []*ce
 		return nil, nil, fmt.Errorf("build circuit: %w", err)
 	}
 	overhead += n * cell.ParametersSize
-	positions := cell.Positions - n + 1
-	for positions > 0 && cell.HelloSize(positions-1)-overhead < leastRoom {
-		positions--
+	size, err := c.place(overhead, first != nil)
+	if err != nil {
+		return nil, nil, err
 	}
-	if positions == 0 {
-		return nil, nil, fmt.Errorf("build circuit: the handshakes of %d nodes take %d bytes, there is room for %d", n, overhead, cell.HelloSize(0)-leastRoom)
-	}
-	c.position = rand.IntN(positions)
 	for i := range hops {
 		p := cell.Parameters{Exit: i == n-1, Position: c.position + i}
 		if !p.Exit {
@@ -56,18 +52,38 @@ func (c *Circuit) build(first *cell.Target, early []byte) (*stream.Stream, []*ce
 	c.mux = stream.New(stream.Config{
 		Pool: c.pool, Start: cell.HeaderSize + n, Size: cell.ContentSize(c.position + n - 1), Send: c.send,
 	})
-	s, content, err := c.innermost(cell.HelloSize(c.position)-overhead, first, early)
+	s, content, err := c.innermost(cell.HelloSize(size, c.position)-overhead, first, early)
 	if err != nil {
 		return nil, nil, err
 	}
 	if c.handshakes, content, err = tinker.InitiateRoute(Label, hops, content); err != nil {
 		return nil, nil, fmt.Errorf("build circuit: %w", err)
 	}
-	burst := make([]byte, cell.BurstSize)
+	burst := make([]byte, size*cell.PayloadSize)
 	hello, padding := cell.PutHello(burst, len(content))
 	copy(hello, content)
 	tinker.NewPadding().Fill(padding)
 	return s, Cells(burst, c.pool), nil
+}
+
+// place chooses the first hop's place among the layers and how many cells the
+// burst has: as few as the handshakes need. Their number tells those on the
+// way whether the circuit is a long one, or of a suite with long hellos.
+func (c *Circuit) place(overhead int, first bool) (cells int, err error) {
+	if first {
+		overhead += leastRoom
+	}
+	for cells = cell.LeastBurst; cell.HelloSize(cells, 0) < overhead; cells++ {
+		if cells == cell.MostBurst {
+			return 0, fmt.Errorf("build circuit: the handshakes of %d nodes take %d bytes, there is room for %d", len(c.hops), overhead, cell.HelloSize(cells, 0))
+		}
+	}
+	positions := 1
+	for positions <= cell.Positions-len(c.hops) && cell.HelloSize(cells, positions) >= overhead {
+		positions++
+	}
+	c.position = rand.IntN(positions)
+	return cells, nil
 }
 
 // innermost makes the frames that go with the exit's hello.
@@ -91,7 +107,7 @@ func (c *Circuit) route() []tinker.Hop {
 
 // Cells puts a burst into cells from the pool. Their headers are the link's.
 func Cells(burst []byte, pool *cell.Pool) []*cell.Buf {
-	cells := make([]*cell.Buf, cell.BurstCells)
+	cells := make([]*cell.Buf, len(burst)/cell.PayloadSize)
 	for i := range cells {
 		cells[i] = pool.Get()
 		copy(cells[i][cell.HeaderSize:], burst[i*cell.PayloadSize:])

@@ -42,7 +42,9 @@ func built(c *circuit.Circuit) bool {
 func TestFirstFlight(t *testing.T) {
 	early := make([]byte, stream.MaxEarly)
 	rand.Read(early)
-	for _, test := range []struct{ nodes, early int }{{1, len(early)}, {2, 0}, {3, 0}, {3, 100}, {3, len(early)}, {6, 5000}} {
+	for _, test := range []struct{ nodes, early, cells int }{
+		{1, len(early), 3}, {2, 0, 3}, {3, 0, 3}, {3, 100, 3}, {3, len(early), 3}, {4, 5000, 3}, {5, 0, 4}, {6, 5000, 4},
+	} {
 		n, size := test.nodes, test.early
 		synctest.Test(t, func(t *testing.T) {
 			p := newPath(t, n, link.Config{})
@@ -56,8 +58,11 @@ func TestFirstFlight(t *testing.T) {
 			if fits := min(size, len(data.Data)+len(rest)); err != nil || !bytes.Equal(data.Data, early[:fits]) {
 				t.Errorf("%d nodes: %d of %d bytes came with the hello, %v", n, len(data.Data), size, err)
 			}
+			if got := len(p.burst) / cell.PayloadSize; got != test.cells {
+				t.Errorf("the burst of %d nodes has %d cells, want %d", n, got, test.cells)
+			}
 			for i, got := range p.hellos {
-				if want := cell.HelloSize(p.position + i); got != want {
+				if want := cell.HelloSize(len(p.burst)/cell.PayloadSize, p.position+i); got != want {
 					t.Errorf("the hello of node %d of %d has %d bytes, want %d", i+1, n, got, want)
 				}
 			}
@@ -169,7 +174,7 @@ func TestPadding(t *testing.T) {
 			synctest.Wait()
 			s.Write(make([]byte, 3*cell.Size))
 			synctest.Wait()
-			tails := [][]byte{p.burst[2+p.hellos[0]:]}
+			tails := [][]byte{p.burst[3+p.hellos[0]:]}
 			for _, b := range p.cells {
 				tails = append(tails, b[cell.LayerSize(p.position):])
 			}

@@ -107,8 +107,11 @@ func (p *path) Receive(cells []byte) {
 	for ; len(cells) > 0; cells = cells[cell.Size:] {
 		payload := append([]byte(nil), cells[cell.HeaderSize:cell.Size]...)
 		switch {
-		case len(p.burst) < cell.BurstSize:
-			if p.burst = append(p.burst, payload...); len(p.burst) == cell.BurstSize {
+		case p.hellos == nil:
+			p.burst = append(p.burst, payload...)
+			if size, err := cell.ParseBurst(p.burst); err != nil {
+				p.t.Error(err)
+			} else if len(p.burst) == size {
 				p.answer()
 			}
 		case p.mux != nil:

@@ -41,6 +41,7 @@ func TestHalfBursts(t *testing.T) {
 		for range cells {
 			b := l.Pool().Get()
 			clear(b[:])
+			b[cell.HeaderSize] = cell.LeastBurst
 			burst = append(burst, b)
 		}
 		end := make(ending, 1)
@@ -49,9 +50,9 @@ func TestHalfBursts(t *testing.T) {
 		}
 		return end
 	}
-	first, second := begin(1), begin(cell.BurstCells-1)
+	first, second := begin(1), begin(cell.LeastBurst-1)
 	first.want(t, cell.Protocol)
-	whole := begin(cell.BurstCells)
+	whole := begin(cell.LeastBurst)
 	second.want(t, cell.Protocol)
 	whole.want(t, cell.BadHello)
 	begin(1)

@@ -35,6 +35,7 @@ func TestCircuitsExpire(t *testing.T) {
 		time.Sleep(maxAge / 2)
 		b := l.Pool().Get()
 		clear(b[:])
+		b[cell.HeaderSize] = cell.LeastBurst
 		half := make(ending, 1)
 		if _, err := l.Open(half, []*cell.Buf{b}); err != nil {
 			t.Fatal(err)

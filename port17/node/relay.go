@@ -53,7 +53,7 @@ func (n *Node) newRelay(back *link.Leg, s *share) *relay {
 	if !n.circuits.add(r) {
 		return nil
 	}
-	r.burst = make([]byte, 0, cell.BurstSize)
+	r.burst = make([]byte, 0, cell.LeastBurst*cell.PayloadSize)
 	return r
 }
 
@@ -101,7 +101,13 @@ func (r *relay) collect(cells []byte) []byte {
 		}
 		r.burst = append(r.burst, cells[cell.HeaderSize:cell.Size]...)
 		cells = cells[cell.Size:]
-		if len(r.burst) == cell.BurstSize {
+		size, err := cell.ParseBurst(r.burst)
+		if err != nil {
+			r.burst = nil
+			r.end(cell.Protocol, 0)
+			return nil
+		}
+		if len(r.burst) == size {
 			burst := r.burst
 			r.burst = nil
 			select {
@@ -150,7 +156,7 @@ func (r *relay) answer(burst []byte) cell.Reason {
 	if p.Exit {
 		return r.becomeExit(p.Position, rest)
 	}
-	return r.extendLocked(p.Next, rest)
+	return r.extendLocked(p.Next, rest, len(burst))
 }
 
 func helloReason(err error) cell.Reason {
@@ -187,13 +193,14 @@ func (r *relay) sendReply(reply []byte) error {
 	return err
 }
 
-// extendLocked passes the rest of the route on to the next node.
-func (r *relay) extendLocked(id [32]byte, hello []byte) cell.Reason {
+// extendLocked passes the rest of the route on to the next node, in a burst of
+// the same size.
+func (r *relay) extendLocked(id [32]byte, hello []byte, size int) cell.Reason {
 	l := r.node.next(id)
 	if l == nil {
 		return cell.NoLink
 	}
-	burst := make([]byte, cell.BurstSize)
+	burst := make([]byte, size)
 	place, padding := cell.PutHello(burst, len(hello))
 	copy(place, hello)
 	tinker.NewPadding().Fill(padding)

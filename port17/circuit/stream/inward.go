@@ -88,7 +88,7 @@ func (s *Stream) connected() { s.upOnce.Do(func() { close(s.up) }) }
 // readLocked counts bytes as read and says whether it is time to allow more.
 func (s *Stream) readLocked(n int) bool {
 	s.read += uint64(n)
-	return !s.eof && s.allowed-s.read <= s.reach/2
+	return !s.eof && s.allowed-s.read <= s.reach-s.reach/renewals
 }
 
 // offerMore arranges for a window frame.
@@ -108,7 +108,7 @@ func (s *Stream) offer() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.mux.now()
-	if s.inbox.bytes < int(s.reach/4) && now.Sub(s.offered) < busyReader {
+	if s.inbox.bytes < int(s.reach/4) && now.Sub(s.offered) < busyReader/renewals {
 		s.reach = min(2*s.reach, maxReach)
 	}
 	s.offered = now

@@ -17,9 +17,12 @@ const (
 	// has said anything, and maxReach how many it lets be under way at most.
 	firstReach = 256 << 10
 	maxReach   = 16 << 20
-	// busyReader: a reader that takes half of what is allowed in less than that
-	// gets more allowed, so that a path of up to twice that stays full.
-	busyReader = 300 * time.Millisecond
+	// renewals is how often a reader allows more while it reads as much as it
+	// lets be under way: but for one such part, all of that can be.
+	renewals = 8
+	// busyReader: a reader that takes as much as is allowed in less than that
+	// gets more allowed, so that a path of up to that round trip stays full.
+	busyReader = 600 * time.Millisecond
 )
 
 var (
