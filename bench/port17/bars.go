@@ -52,8 +52,7 @@ func bars() []bar {
 			v := b.figures(key{"delayed", namePort17, freshByte, "ms"}, b.roundTrips)
 			return median(v), len(v) > 0
 		}},
-		{"8,000 idle streams at one exit: largest relay, MB", 150, false, memoryAt(namePort17, atMostOneExit)},
-		{"10,000 idle streams over two exits: largest relay, MB", 150, false, memoryAt(nameTwoExits, manyStreams)},
+		{"10,000 idle streams at one exit: largest relay, MB", 150, false, memoryAt(namePort17, manyStreams)},
 	}
 }
 

@@ -17,7 +17,6 @@ const (
 	nameTuned    = "Tor, tuned"
 	namePort17   = "Port17"
 	nameForward  = "3 TCP forwarders"
-	nameTwoExits = "Port17, two exits"
 )
 
 // The measures.
@@ -105,7 +104,7 @@ func (b *bench) contestants(ctx context.Context, part string, delay time.Duratio
 		one(func(a *arena) (*contestant, error) { return a.startTor(ctx, nameTor, "") }),
 		one(func(a *arena) (*contestant, error) { return a.startTor(ctx, nameTuned, torTuned) }),
 		one(func(a *arena) (*contestant, error) {
-			return a.startPort17(ctx, port17Plan{exits: 1, clients: 1})
+			return a.startPort17(ctx, 1)
 		}),
 	}
 	arenas, groups, errs := make([]*arena, len(starts)), make([][]*contestant, len(starts)), make([]error, len(starts))

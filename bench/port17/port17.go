@@ -14,20 +14,15 @@ import (
 )
 
 const (
-	authorityPort = 8120
-	nodePort      = 1717
-	socksPort     = 1080
+	authorityPort   = 8120
+	nodePort        = 1717
+	socksPort       = 1080
+	exitConnections = 10_240 // room for manyStreams
 )
 
-// A port17Plan is a network of Port17 besides its authority and seven nodes,
-// each of another owner.
-type port17Plan struct {
-	exits   int // of the nodes, the last ones
-	clients int
-}
-
-// startPort17 starts a network of Port17; each of its programs is a process.
-func (a *arena) startPort17(ctx context.Context, plan port17Plan) (*contestant, error) {
+// startPort17 starts a network of Port17: an authority, seven nodes, each of
+// another owner and the last one an exit, and clients. Each is a process.
+func (a *arena) startPort17(ctx context.Context, clients int) (*contestant, error) {
 	dir := filepath.Join(a.bench.dir, a.name)
 	network := filepath.Join(dir, "network.toml")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -43,12 +38,12 @@ func (a *arena) startPort17(ctx context.Context, plan port17Plan) (*contestant, 
 		return nil, err
 	}
 	c := &contestant{name: namePort17, arena: a, target: target{Addr: destinationAddress}}
-	nodes, err := a.startNodes(ctx, network, plan.exits)
+	nodes, err := a.startNodes(ctx, network)
 	if err != nil {
 		return nil, err
 	}
-	c.relays, c.carriers, c.exits = nodes, slices.Clone(nodes), nodes[relays-plan.exits:]
-	for i := range plan.clients {
+	c.relays, c.carriers, c.exits = nodes, slices.Clone(nodes), nodes[relays-1:]
+	for i := range clients {
 		socks := fmt.Sprintf("127.0.0.1:%d", socksPort+i)
 		name := fmt.Sprintf("client%d", i+1)
 		p, err := a.startReady(ctx, clientHost, name, "client", "--network", network,
@@ -80,20 +75,21 @@ func (a *arena) startReady(ctx context.Context, host netip.Addr, name string, ar
 	return p, p.ready(ctx)
 }
 
-func (a *arena) startNodes(ctx context.Context, network string, exits int) ([]*process, error) {
+func (a *arena) startNodes(ctx context.Context, network string) ([]*process, error) {
 	nodes, errs := make([]*process, relays), make([]error, relays)
 	var started sync.WaitGroup
 	for i := range relays {
 		started.Go(func() {
 			name := "node" + strconv.Itoa(i+1)
 			policy := "none"
-			if i >= relays-exits {
+			if i == relays-1 {
 				policy = "accept 10.0.0.0/8:*" // where the destination is
 			}
 			nodes[i], errs[i] = a.startReady(ctx, relayHost(i), name, "node", "--network", network,
 				"--state", filepath.Join(filepath.Dir(network), name),
 				"--listen", netip.AddrPortFrom(relayHost(i), nodePort).String(),
-				"--name", name, "--owner", "owner"+strconv.Itoa(i+1), "--exit-policy="+policy)
+				"--name", name, "--owner", "owner"+strconv.Itoa(i+1), "--exit-policy="+policy,
+				"--max-connections", strconv.Itoa(exitConnections))
 		})
 	}
 	started.Wait()

@@ -23,7 +23,6 @@ const (
 	lookupTimeout  = 10 * time.Second
 	connectTimeout = 20 * time.Second
 	maxAddresses   = 4 // of a name that are tried
-	maxConnections = 8192
 )
 
 var (
@@ -103,9 +102,9 @@ type exit struct {
 	running sync.WaitGroup
 }
 
-func newExit(policy netmap.ExitPolicy, addresses []netip.AddrPort) *exit {
+func newExit(policy netmap.ExitPolicy, addresses []netip.AddrPort, connections int) *exit {
 	e := &exit{
-		policy: policy, resolver: &net.Resolver{PreferGo: true}, slots: make(chan struct{}, maxConnections),
+		policy: policy, resolver: &net.Resolver{PreferGo: true}, slots: make(chan struct{}, connections),
 		associations: make(chan struct{}, maxAssociations), lookups: make(chan struct{}, exitLookups),
 		idle: idleTime, idleDNS: idleDNS,
 	}

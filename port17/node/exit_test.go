@@ -17,7 +17,7 @@ func TestExitRefusesItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := newExit(public, []netip.AddrPort{netip.MustParseAddrPort("8.8.8.8:1717")})
+	e := newExit(public, []netip.AddrPort{netip.MustParseAddrPort("8.8.8.8:1717")}, 1)
 	defer e.close()
 	for _, to := range []cell.Target{
 		{Addr: netip.MustParseAddr("8.8.8.8"), Port: 22},
@@ -48,7 +48,7 @@ func TestExitLooksUpAbsoluteNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := newExit(p, nil)
+	e := newExit(p, nil, 1)
 	defer e.close()
 	e.resolver = searching{}
 	for _, name := range []string{"intranet", "intranet.example"} {

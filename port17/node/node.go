@@ -25,10 +25,11 @@ import (
 const Version = "port17/1"
 
 const (
-	defaultMaxLinks   = 16
-	defaultMaxClients = 4096
-	maxCells          = 256 << 10 // in queues of one node, 1 GiB
-	maxHandshakes     = 1024      // that wait
+	defaultMaxLinks       = 16
+	defaultMaxClients     = 4096
+	defaultMaxConnections = 8192
+	maxCells              = 256 << 10 // in queues of one node, 1 GiB
+	maxHandshakes         = 1024      // that wait
 )
 
 // Config says who a node is and what it does.
@@ -48,6 +49,9 @@ type Config struct {
 	MaxLinks int
 	// MaxClients is how many links it takes from others; 0 means 4096.
 	MaxClients int
+	// MaxConnections is how many connections to destinations, and sockets for
+	// datagrams, it has at once as an exit; 0 means 8192. Each is a file.
+	MaxConnections int
 	// Period is the time between two descriptors; 0 means the authority's
 	// default.
 	Period time.Duration
@@ -61,6 +65,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxClients <= 0 {
 		c.MaxClients = defaultMaxClients
+	}
+	if c.MaxConnections <= 0 {
+		c.MaxConnections = defaultMaxConnections
 	}
 	if c.Period <= 0 {
 		c.Period = authority.DefaultPeriod
@@ -121,7 +128,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		n.closeListeners()
 		return nil, err
 	}
-	n.exit = newExit(c.Exit, n.descriptor.Addresses)
+	n.exit = newExit(c.Exit, n.descriptor.Addresses, c.MaxConnections)
 	ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	for range runtime.GOMAXPROCS(0) {
 		n.running.Go(func() { n.handshake(ctx) })
