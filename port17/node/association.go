@@ -49,8 +49,9 @@ type association struct {
 	closed  bool
 }
 
-// associate serves a stream of datagrams to its end.
-func (e *exit) associate(s *stream.Stream) {
+// associate serves a stream of datagrams to its end, and gives its slot back.
+func (e *exit) associate(s *stream.Stream, free func()) {
+	defer free()
 	ctx, cancel := context.WithCancel(e.ctx)
 	a := &association{exit: e, stream: s, packets: stream.NewDatagrams(s), begun: time.Now()}
 	a.names.start(ctx, e, a.sendFirst)

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -100,13 +101,16 @@ type exit struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	running sync.WaitGroup
+
+	mu      sync.Mutex
+	streams map[*stream.Stream]struct{} // that are connected
 }
 
 func newExit(policy netmap.ExitPolicy, addresses []netip.AddrPort, connections int) *exit {
 	e := &exit{
 		policy: policy, resolver: &net.Resolver{PreferGo: true}, slots: make(chan struct{}, connections),
 		associations: make(chan struct{}, maxAssociations), lookups: make(chan struct{}, exitLookups),
-		idle: idleTime, idleDNS: idleDNS,
+		idle: idleTime, idleDNS: idleDNS, streams: make(map[*stream.Stream]struct{}),
 	}
 	for _, a := range addresses {
 		e.from = append(e.from, a.Addr())
@@ -118,6 +122,12 @@ func newExit(policy netmap.ExitPolicy, addresses []netip.AddrPort, connections i
 // close ends all connections and waits for that.
 func (e *exit) close() {
 	e.stop()
+	e.mu.Lock()
+	streams := slices.Collect(maps.Keys(e.streams))
+	e.mu.Unlock()
+	for _, s := range streams {
+		s.Reset(cell.ShuttingDown)
+	}
 	e.running.Wait()
 }
 
@@ -137,13 +147,26 @@ func (e *exit) accept(s *stream.Stream, to cell.Target) {
 		s.Reset(cell.Failed)
 		return
 	}
-	e.running.Go(func() {
-		serve(s)
-		<-slots
+	e.running.Go(func() { serve(s, func() { <-slots }) })
+}
+
+// serve connects a stream and gives its slot back once it has ended.
+func (e *exit) serve(s *stream.Stream, free func()) {
+	conn, reason := e.connectFor(s)
+	if reason != 0 {
+		s.Reset(reason)
+		free()
+		return
+	}
+	s.Connected()
+	e.running.Go(func() { // connecting has made this goroutine's stack large
+		e.splice(s, conn)
+		free()
 	})
 }
 
-func (e *exit) serve(s *stream.Stream) {
+// connectFor connects to the stream's target, as long as the stream lasts.
+func (e *exit) connectFor(s *stream.Stream) (*net.TCPConn, cell.Reason) {
 	ctx, cancel := context.WithTimeout(e.ctx, connectTimeout)
 	defer cancel()
 	stopped := make(chan struct{})
@@ -154,14 +177,8 @@ func (e *exit) serve(s *stream.Stream) {
 		case <-stopped:
 		}
 	}()
-	conn, reason := e.connect(ctx, s.Target())
-	close(stopped)
-	if reason != 0 {
-		s.Reset(reason)
-		return
-	}
-	s.Connected()
-	e.splice(s, conn)
+	defer close(stopped)
+	return e.connect(ctx, s.Target())
 }
 
 // connect returns a connection to the target, or why there is none.
@@ -255,9 +272,12 @@ func dialReason(err error) cell.Reason {
 // splice copies both ways until both have ended. An abrupt end on one side is
 // one on the other.
 func (e *exit) splice(s *stream.Stream, conn *net.TCPConn) {
-	unregister := context.AfterFunc(e.ctx, func() { s.Reset(cell.ShuttingDown) })
-	defer unregister()
 	defer conn.Close()
+	if !e.keep(s) {
+		s.Reset(cell.ShuttingDown)
+		return
+	}
+	defer e.forget(s)
 	s.OnStop(func(reset bool) {
 		if reset {
 			conn.SetLinger(0) //nolint:errcheck // a connection that is gone needs none
@@ -266,19 +286,38 @@ func (e *exit) splice(s *stream.Stream, conn *net.TCPConn) {
 		}
 		conn.CloseRead()
 	})
-	var back sync.WaitGroup
-	back.Go(func() {
-		if _, err := s.ReadFrom(conn); err != nil && s.Err() == nil {
-			s.Reset(cell.ConnectionReset)
-			return
+	forward := make(chan struct{})
+	s.Pour(conn, func(err error) {
+		if err != nil {
+			s.CloseRead() // the destination takes no more
+		} else {
+			conn.CloseWrite()
 		}
-		s.CloseWrite()
+		close(forward)
 	})
-	if _, err := s.WriteTo(conn); err != nil {
-		s.CloseRead() // the destination takes no more
+	if _, err := s.ReadFrom(conn); err != nil && s.Err() == nil {
+		s.Reset(cell.ConnectionReset)
 	} else {
-		conn.CloseWrite()
+		s.CloseWrite()
 	}
-	back.Wait()
+	<-forward
 	s.Close()
+}
+
+// keep remembers a connected stream, so that close can end it, and says whether
+// the exit is still there.
+func (e *exit) keep(s *stream.Stream) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ctx.Err() != nil {
+		return false
+	}
+	e.streams[s] = struct{}{}
+	return true
+}
+
+func (e *exit) forget(s *stream.Stream) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.streams, s)
 }

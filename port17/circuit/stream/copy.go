@@ -15,21 +15,68 @@ func (s *Stream) WriteTo(w io.Writer) (int64, error) {
 	s.reading.Lock()
 	defer s.reading.Unlock()
 	var total int64
+	for {
+		n, err := s.drain(w)
+		total += n
+		if err == io.EOF {
+			return total, nil
+		}
+		if err == nil {
+			err = s.awaitNews()
+		}
+		if err != nil {
+			return total, err
+		}
+	}
+}
+
+// Pour does what WriteTo does, but has a goroutine only while there is something
+// to write, so that idle streams are cheap. It calls over, once, when that has
+// ended. Nothing else may read from the stream.
+func (s *Stream) Pour(w io.Writer, over func(error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pour = func() {
+		_, err := s.drain(w)
+		if err == nil {
+			return
+		}
+		if err == io.EOF {
+			err = nil
+		}
+		s.mu.Lock()
+		s.pour = nil
+		s.mu.Unlock()
+		over(err)
+	}
+	s.newsLocked()
+}
+
+// pouring calls pour until there is nothing more to do.
+func (s *Stream) pouring() {
+	for {
+		s.mu.Lock()
+		pour := s.pour
+		if pour == nil || !s.readableLocked() {
+			s.poured = false
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+		pour()
+	}
+}
+
+// drain writes to w until nothing more has arrived. At the end of the stream it
+// returns io.EOF.
+func (s *Stream) drain(w io.Writer) (int64, error) {
+	var total int64
 	var segments [batch]segment
 	data := make([][]byte, batch)
 	for {
 		k, err := s.takeSegments(segments[:])
-		if err != nil {
-			if err == io.EOF {
-				err = nil
-			}
+		if err != nil || k == 0 {
 			return total, err
-		}
-		if k == 0 {
-			if err := s.awaitNews(); err != nil {
-				return total, err
-			}
-			continue
 		}
 		for i, g := range segments[:k] {
 			data[i] = g.buf[g.start:g.end]

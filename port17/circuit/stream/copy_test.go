@@ -3,9 +3,12 @@ package stream_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"testing"
+	"testing/synctest"
 
 	"safing/port17/cell"
 	"safing/port17/circuit/stream"
@@ -32,9 +35,26 @@ func tcp(t *testing.T) (a, b *net.TCPConn) {
 	return a, b
 }
 
+// outward are the ways to write what arrives on a stream.
+var outward = map[string]func(*stream.Stream, io.Writer) error{
+	"WriteTo": func(s *stream.Stream, w io.Writer) error {
+		_, err := s.WriteTo(w)
+		return err
+	},
+	"Pour": func(s *stream.Stream, w io.Writer) error {
+		over := make(chan error)
+		s.Pour(w, func(err error) { over <- err })
+		return <-over
+	},
+}
+
 // From a connection over a stream to another connection.
 func TestCopy(t *testing.T) {
-	for name, plain := range map[string]bool{"sockets": false, "others": true} {
+	for _, test := range []struct {
+		plain bool
+		out   string
+	}{{false, "WriteTo"}, {true, "WriteTo"}, {false, "Pour"}} {
+		plain, name := test.plain, fmt.Sprint(test)
 		for _, n := range []int{0, 1, 10_000, len(noise)} {
 			p := connect()
 			s, peer := p.open(t, nil)
@@ -57,13 +77,7 @@ func TestCopy(t *testing.T) {
 				}
 				results <- errors.Join(err, s.CloseWrite())
 			}()
-			go func() {
-				k, err := peer.WriteTo(w)
-				if err == nil && k != int64(n) {
-					err = io.ErrShortWrite
-				}
-				results <- errors.Join(err, to.CloseWrite())
-			}()
+			go func() { results <- errors.Join(outward[test.out](peer, w), to.CloseWrite()) }()
 			if got, err := io.ReadAll(out); err != nil || !bytes.Equal(got, noise[:n]) {
 				t.Errorf("%s: %d bytes of %d, %v", name, len(got), n, err)
 			}
@@ -163,35 +177,59 @@ func TestWriteToErrors(t *testing.T) {
 			func(err error) bool { return err == errOver },
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			p := connect()
-			defer p.end(t)
-			s, peer := p.open(t, nil)
-			to, out := tcp(t)
-			writing := make(chan struct{})
-			go func() {
-				defer close(writing)
-				for {
-					if _, err := s.Write(noise); err != nil {
-						return
+		for how, write := range outward {
+			t.Run(name+" "+how, func(t *testing.T) {
+				p := connect()
+				defer p.end(t)
+				s, peer := p.open(t, nil)
+				to, out := tcp(t)
+				writing := make(chan struct{})
+				go func() {
+					defer close(writing)
+					for {
+						if _, err := s.Write(noise); err != nil {
+							return
+						}
 					}
+				}()
+				result := make(chan error)
+				go func() { result <- write(peer, to) }()
+				if _, err := io.ReadFull(out, make([]byte, 10_000)); err != nil {
+					t.Fatal(err)
 				}
-			}()
-			result := make(chan error)
-			go func() {
-				_, err := peer.WriteTo(to)
-				result <- err
-			}()
-			if _, err := io.ReadFull(out, make([]byte, 10_000)); err != nil {
-				t.Fatal(err)
-			}
-			test.cut(p, s, peer, out)
-			go io.Copy(io.Discard, out)
-			if err := <-result; !test.want(err) {
-				t.Errorf("error %v", err)
-			}
-			s.Close()
-			<-writing
-		})
+				test.cut(p, s, peer, out)
+				go io.Copy(io.Discard, out)
+				if err := <-result; !test.want(err) {
+					t.Errorf("error %v", err)
+				}
+				s.Close()
+				<-writing
+			})
+		}
 	}
+}
+
+// A stream that pours needs no goroutine while nothing arrives.
+func TestPourIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := connect()
+		s, peer := p.open(t, nil)
+		synctest.Wait()
+		before := runtime.NumGoroutine()
+		var got bytes.Buffer
+		over := make(chan error, 1)
+		peer.Pour(&got, func(err error) { over <- err })
+		for _, part := range []string{"one", "two", "three"} {
+			s.Write([]byte(part))
+			synctest.Wait()
+			if n := runtime.NumGoroutine(); n != before {
+				t.Errorf("%d goroutines, before it was %d", n, before)
+			}
+		}
+		s.CloseWrite()
+		if err := <-over; err != nil || got.String() != "onetwothree" {
+			t.Errorf("%q, %v", &got, err)
+		}
+		p.end(t)
+	})
 }

@@ -49,8 +49,12 @@ type pump struct {
 	total int64
 	full  bool // there is no room to send
 	err   error
-	bufs  [batch]*cell.Buf
-	iov   [batch][]byte
+}
+
+// A vector is the cells that a pump reads into at once, and their places.
+type vector struct {
+	bufs [batch]*cell.Buf
+	iov  [batch][]byte
 }
 
 // step reads and sends once. It returns false to wait for the socket.
@@ -61,15 +65,20 @@ func (p *pump) step(fd uintptr) (done bool) {
 		p.err, p.full = err, err == nil
 		return true
 	}
+	v, ok := s.mux.vectors.Get().(*vector)
+	if !ok {
+		v = new(vector)
+	}
+	defer s.mux.vectors.Put(v)
 	left := room
 	for i := range cells {
-		p.bufs[i] = s.mux.pool.Get()
-		place := s.mux.place(p.bufs[i])
-		p.iov[i] = place[:min(len(place), left)]
-		left -= len(p.iov[i])
+		v.bufs[i] = s.mux.pool.Get()
+		place := s.mux.place(v.bufs[i])
+		v.iov[i] = place[:min(len(place), left)]
+		left -= len(v.iov[i])
 	}
-	n, err := readv(int(fd), p.iov[:cells])
-	if sendErr := s.sendFilled(p.bufs[:cells], max(n, 0), room); sendErr != nil {
+	n, err := readv(int(fd), v.iov[:cells])
+	if sendErr := s.sendFilled(v.bufs[:cells], max(n, 0), room); sendErr != nil {
 		p.err = sendErr
 		return true
 	}

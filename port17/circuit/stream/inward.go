@@ -29,7 +29,7 @@ func (s *Stream) receive(data []byte, own *cell.Buf, start int) (kept bool, err 
 	empty := s.inbox.n == 0
 	kept = s.inbox.add(data, own, start, s.mux.pool)
 	if empty || whole > 0 {
-		s.signalNews()
+		s.newsLocked()
 	}
 	return kept, nil
 }
@@ -41,7 +41,7 @@ func (s *Stream) receiveEnd() error {
 		return errProtocol("stream ended twice")
 	}
 	s.eof = true
-	s.signalNews()
+	s.newsLocked()
 	return nil
 }
 
@@ -77,6 +77,7 @@ func (s *Stream) end(err error) {
 	s.err = err
 	f := s.onStop
 	close(s.done)
+	s.newsLocked()
 	s.mu.Unlock()
 	if f != nil {
 		f(true)
@@ -125,7 +126,20 @@ func (s *Stream) held() int {
 // wake lets a waiting writer look again.
 func (s *Stream) wake() { signal(s.room) }
 
-func (s *Stream) signalNews() { signal(s.news) }
+// newsLocked lets the reader look again.
+func (s *Stream) newsLocked() {
+	if s.pour == nil {
+		signal(s.news)
+	} else if !s.poured && s.readableLocked() {
+		s.poured = true
+		go s.pouring()
+	}
+}
+
+// readableLocked says whether a reader would not have to wait.
+func (s *Stream) readableLocked() bool {
+	return s.inbox.n > 0 || s.closed || s.overLocked() != nil
+}
 
 func signal(c chan struct{}) {
 	select {

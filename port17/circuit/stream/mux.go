@@ -45,6 +45,8 @@ type Mux struct {
 	pool   *cell.Pool
 	data   int // bytes of data in a full cell
 
+	vectors sync.Pool // of *vector; held only while a socket is read
+
 	// sending is held while cells are sealed: their order is the order of
 	// their keys. It is taken before mu. Whoever has released it looks whether
 	// there is work that somebody left behind while it was held.

@@ -83,6 +83,8 @@ type Stream struct {
 	err        error
 	onStop     func(reset bool)
 	stopSeen   bool
+	pour       func() // set by Pour: writes what has arrived
+	poured     bool   // a goroutine is at it
 }
 
 func newStream(m *Mux, id uint32, to cell.Target) *Stream {
@@ -307,7 +309,7 @@ func (s *Stream) shutRead() bool {
 	was := s.closed
 	s.closed = true
 	s.inbox.drop(s.mux.pool)
-	s.signalNews()
+	s.newsLocked()
 	return !was && !s.eof && s.err == nil
 }
 
