@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"time"
 
+	"safing/internal/dial"
 	"safing/netmap"
 	"safing/port17/cell"
 	"safing/tinker"
@@ -34,7 +35,7 @@ func Dial(ctx context.Context, n netmap.Node, c Config) (*Link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dial node %s: %w", n.ID.Short(), err)
 	}
-	conn, err := dialAny(ctx, n.Addresses, func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+	conn, err := dial.Any(ctx, n.Addresses, func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", a.String())
 	})
 	if err != nil {

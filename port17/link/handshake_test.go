@@ -79,7 +79,7 @@ func TestDialErrors(t *testing.T) {
 		{"suite", suite, "unknown suite 99"},
 		{"expired", expired, "outside its slot"},
 		{"no prekey", none, "it has published none"},
-		{"no address", nowhere, "the map has no address for it"},
+		{"no address", nowhere, "there is no address for it"},
 	} {
 		l, err := link.Dial(t.Context(), test.node.Node, link.Config{})
 		wantError(t, test.name, err, "dial node "+test.node.ID.Short())

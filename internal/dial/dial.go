@@ -1,4 +1,4 @@
-package link
+package dial
 
 import (
 	"context"
@@ -12,12 +12,13 @@ import (
 // tried beside it (RFC 8305, 5 and 8).
 const attemptDelay = 250 * time.Millisecond
 
-// dialAny returns the first connection that one of the addresses accepts, and
+// Any returns the first connection that one of the addresses accepts, and
 // closes those that come later. An address that has failed makes room for the
-// next at once; one that says nothing holds it up for attemptDelay only.
-func dialAny(ctx context.Context, addresses []netip.AddrPort, dial func(context.Context, netip.AddrPort) (net.Conn, error)) (net.Conn, error) {
+// next at once; one that says nothing holds it up for a quarter of a second only
+// (RFC 8305). When the context ends, so do all attempts. The error joins theirs.
+func Any(ctx context.Context, addresses []netip.AddrPort, dial func(context.Context, netip.AddrPort) (net.Conn, error)) (net.Conn, error) {
 	if len(addresses) == 0 {
-		return nil, errors.New("the map has no address for it")
+		return nil, errors.New("there is no address for it")
 	}
 	type attempt struct {
 		conn net.Conn
@@ -61,4 +62,27 @@ func dialAny(ctx context.Context, addresses []netip.AddrPort, dial func(context.
 		}
 	}
 	return nil, errors.Join(errs...)
+}
+
+// Alternate returns the addresses with the families in turn, beginning with
+// that of the first, and otherwise in their order (RFC 8305, 4): so a family
+// that is broken holds the other one up for one attempt.
+func Alternate(addresses []netip.Addr) []netip.Addr {
+	var families [2][]netip.Addr
+	for _, a := range addresses {
+		family := 0
+		if a.Unmap().Is4() != addresses[0].Unmap().Is4() {
+			family = 1
+		}
+		families[family] = append(families[family], a)
+	}
+	alternating := make([]netip.Addr, 0, len(addresses))
+	for i := range addresses {
+		for _, f := range families {
+			if i < len(f) {
+				alternating = append(alternating, f[i])
+			}
+		}
+	}
+	return alternating
 }

@@ -1,10 +1,12 @@
-package link
+package dial
 
 import (
 	"context"
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,7 +34,7 @@ func (c closing) Close() error {
 }
 
 // An address that leads nowhere holds the next one up for a moment only.
-func TestDialAny(t *testing.T) {
+func TestAny(t *testing.T) {
 	refused := errors.New("refused")
 	for _, test := range []struct {
 		name    string
@@ -64,7 +66,7 @@ func TestDialAny(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
 				begun := time.Now()
-				got, err := dialAny(ctx, addresses, func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+				got, err := Any(ctx, addresses, func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
 					i := a.Port() - 1
 					if test.answers[i].deaf {
 						ctx = context.Background()
@@ -94,5 +96,25 @@ func TestDialAny(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestAlternate(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"", ""},
+		{"1.1.1.1", "1.1.1.1"},
+		{"2600::1 2600::2 2600::3 1.1.1.1 1.1.1.2", "2600::1 1.1.1.1 2600::2 1.1.1.2 2600::3"},
+		{"1.1.1.1 1.1.1.2 ::ffff:1.1.1.3 2600::1", "1.1.1.1 2600::1 1.1.1.2 ::ffff:1.1.1.3"},
+	} {
+		var in, want []netip.Addr
+		for _, a := range strings.Fields(c.in) {
+			in = append(in, netip.MustParseAddr(a))
+		}
+		for _, a := range strings.Fields(c.want) {
+			want = append(want, netip.MustParseAddr(a))
+		}
+		if got := Alternate(in); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", c.in, got, want)
+		}
 	}
 }
