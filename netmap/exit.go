@@ -30,13 +30,12 @@ type exitRule struct {
 type portRange struct{ low, high uint16 }
 
 // ParseExitPolicy reads rules such as "accept *:80,443", "reject *:25",
-// "accept 127.0.0.0/8:*" and "accept [2001:db8::]/32:1000-2000". The presets
-// "none", "web" (ports 80 and 443) and "public" (everything but mail delivery)
-// stand for rules.
+// "accept 127.0.0.0/8:*" and "accept [2001:db8::]/32:1000-2000". The names in
+// [ExitPresets] stand for rules.
 func ParseExitPolicy(rules []string) (ExitPolicy, error) {
 	var p ExitPolicy
 	for _, text := range rules {
-		for _, expanded := range preset(strings.TrimSpace(text)) {
+		for _, expanded := range expand(strings.TrimSpace(text)) {
 			r, err := parseExitRule(expanded)
 			if err != nil {
 				return ExitPolicy{}, err
@@ -48,18 +47,6 @@ func ParseExitPolicy(rules []string) (ExitPolicy, error) {
 		return ExitPolicy{}, fmt.Errorf("exit policy: %d rules, at most %d are allowed", len(p.rules), maxRules)
 	}
 	return p, nil
-}
-
-func preset(text string) []string {
-	switch text {
-	case "none":
-		return nil
-	case "web":
-		return []string{"accept *:80,443"}
-	case "public":
-		return []string{"reject *:25", "accept *:*"}
-	}
-	return []string{text}
 }
 
 func parseExitRule(text string) (exitRule, error) {
@@ -185,46 +172,4 @@ func (r exitRule) matchesAddr(addr netip.Addr, special netip.Prefix) bool {
 		return !r.prefix.IsValid() || r.prefix.Contains(addr)
 	}
 	return inside && r.prefix.Contains(addr)
-}
-
-// specialRanges are those of RFC 6890 and its updates that don't lead to the
-// Internet's public part, the widest first.
-var specialRanges = [...]netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),
-	netip.MustParsePrefix("10.0.0.0/8"),
-	netip.MustParsePrefix("100.64.0.0/10"),
-	netip.MustParsePrefix("127.0.0.0/8"),
-	netip.MustParsePrefix("169.254.0.0/16"),
-	netip.MustParsePrefix("172.16.0.0/12"),
-	netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("192.0.2.0/24"),
-	netip.MustParsePrefix("192.88.99.0/24"),
-	netip.MustParsePrefix("192.168.0.0/16"),
-	netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("198.51.100.0/24"),
-	netip.MustParsePrefix("203.0.113.0/24"),
-	netip.MustParsePrefix("224.0.0.0/3"),
-	netip.MustParsePrefix("::/96"),
-	netip.MustParsePrefix("64:ff9b::/96"),
-	netip.MustParsePrefix("64:ff9b:1::/48"),
-	netip.MustParsePrefix("100::/64"),
-	netip.MustParsePrefix("100:0:0:1::/64"),
-	netip.MustParsePrefix("2001::/23"),
-	netip.MustParsePrefix("2001:db8::/32"),
-	netip.MustParsePrefix("2002::/16"),
-	netip.MustParsePrefix("3fff::/20"),
-	netip.MustParsePrefix("5f00::/16"),
-	netip.MustParsePrefix("fc00::/7"),
-	netip.MustParsePrefix("fe80::/10"),
-	netip.MustParsePrefix("fec0::/10"),
-	netip.MustParsePrefix("ff00::/8"),
-}
-
-func specialRange(addr netip.Addr) netip.Prefix {
-	for _, p := range specialRanges {
-		if p.Contains(addr) {
-			return p
-		}
-	}
-	return netip.Prefix{}
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +141,23 @@ func TestExitPolicy(t *testing.T) {
 		{"public", "[5f00::1]:80", false},
 		{"public", "[::ffff:8.8.8.8]:80", true},
 		{"accept 0.0.0.0/0:*", "10.0.0.1:80", false},
+		{"none", "8.8.8.8:443", false},
+		{"web", "8.8.8.8:80", true},
+		{"web", "[2600::1]:443", true},
+		{"reduced", "8.8.8.8:22", true},
+		{"reduced", "8.8.8.8:53", true},
+		{"reduced", "8.8.8.8:443", true},
+		{"reduced", "8.8.8.8:465", true},
+		{"reduced", "8.8.8.8:587", true},
+		{"reduced", "8.8.8.8:51820", true},
+		{"reduced", "8.8.8.8:23", false},
+		{"reduced", "8.8.8.8:25", false},
+		{"reduced", "8.8.8.8:445", false},
+		{"reduced", "8.8.8.8:3389", false},
+		{"reduced", "8.8.8.8:6881", false},
+		{"reduced", "10.0.0.1:443", false},
+		{"reject 8.8.8.8:* | reduced", "8.8.8.8:443", false},
+		{"reduced | accept 192.168.7.0/24:445", "192.168.7.9:445", true},
 		{"accept 127.0.0.0/8:*", "127.11.0.1:5", true},
 		{"accept 126.0.0.0/7:*", "127.11.0.1:5", false},
 		{"reject 127.0.0.66:* | accept 127.0.0.0/8:*", "127.0.0.66:5", false},
@@ -171,6 +189,67 @@ func TestExitPolicy(t *testing.T) {
 	p, _ := ParseExitPolicy([]string{"reject *:25", "accept 127.0.0.0/8:*", "accept *:80"})
 	if p.AllowsPort(25) || !p.AllowsPort(80) || !p.AllowsPort(99) {
 		t.Error("AllowsPort is wrong")
+	}
+}
+
+// Whatever a policy says of all addresses, it says of public ones alone: those
+// of machines and local networks, and those that hold or lead to one, are refused
+// unless a rule names them.
+func TestExitPolicyOfSpecialAddresses(t *testing.T) {
+	special := []string{
+		"0.0.0.0", "0.1.2.3", "10.1.2.3", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.255.254",
+		"169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.8", "192.0.2.1", "192.88.99.1", "192.168.0.1",
+		"198.18.0.1", "198.19.255.255", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.250",
+		"240.0.0.1", "255.255.255.255",
+		"::", "::1", "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:0:10.0.0.1",
+		"64:ff9b::10.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::10.0.0.1", "100::1", "100:0:0:1::1",
+		"2001::1", "2001:0:a00:1::", "2001:20::1", "2001:db8::1", "2002:a00:1::1", "2002:7f00:1::1", "3fff::1",
+		"5f00::1", "fc00::1", "fd12:3456::1", "fe80::1", "fec0::1", "ff02::1", "ff0e::1",
+		"1::1", "4000::1", "9999::1", // not allocated
+	}
+	public := []string{"1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.1", "172.32.0.1", "192.88.98.1", "223.255.255.255", "2600::1", "2a00::1", "2001:4860::1", "::ffff:8.8.8.8"}
+	for _, rules := range [][]string{{"public"}, {"accept *:*"}, {"accept 0.0.0.0/0:*", "accept [::]/0:*"}, {"accept 0.0.0.0/1:*", "accept 128.0.0.0/1:*", "accept [::]/2:*", "accept [::]/1:*"}} {
+		p, err := ParseExitPolicy(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range special {
+			if addr := netip.MustParseAddr(a); p.Allows(netip.AddrPortFrom(addr, 443)) || IsPublic(addr) {
+				t.Errorf("%v allows %s, or it is public", rules, a)
+			}
+		}
+	}
+	all, err := ParseExitPolicy([]string{"public"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range public {
+		if addr := netip.MustParseAddr(a); !all.Allows(netip.AddrPortFrom(addr, 443)) || !IsPublic(addr) {
+			t.Errorf("public does not allow %s, or it is not public", a)
+		}
+	}
+	for _, a := range special { // named alone, it is what the operator wants
+		addr := netip.MustParseAddr(a).Unmap()
+		p, err := ParseExitPolicy([]string{"accept " + netip.PrefixFrom(addr, addr.BitLen()).String() + ":*"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !p.Allows(netip.AddrPortFrom(addr, 443)) {
+			t.Errorf("%s is refused though a rule names it", a)
+		}
+	}
+}
+
+// What a preset is called is not what others read of a node, but its rules.
+func TestExitPresets(t *testing.T) {
+	for _, preset := range ExitPresets() {
+		p, err := ParseExitPolicy([]string{preset.Name})
+		if err != nil || !slices.Equal(p.Rules(), preset.Rules) {
+			t.Errorf("%s: %v, %v", preset.Name, p.Rules(), err)
+		}
+		if p.AllowsPort(25) {
+			t.Errorf("%s delivers mail", preset.Name)
+		}
 	}
 }
 
