@@ -23,7 +23,8 @@ var ErrDescriptor = errors.New("descriptor is invalid")
 type Descriptor struct {
 	ID        NodeID
 	Name      string           // for people; not unique
-	Addresses []netip.AddrPort // where it takes links
+	Addresses []netip.AddrPort // where it takes links in plain TCP
+	Entrances []Entrance       // where it takes them in other wrappings
 	Owner     string           // who runs it
 	Group     string           // which of the owner's nodes fail or fall together
 	Country   string           // ISO 3166-1 alpha-2, upper case; may be empty
@@ -101,11 +102,7 @@ func (d *Descriptor) Binding() [32]byte {
 
 // Allows says whether the node connects to the address and port for others.
 func (d *Descriptor) Allows(to netip.AddrPort) bool {
-	own := make([]netip.Addr, len(d.Addresses))
-	for i, a := range d.Addresses {
-		own[i] = a.Addr()
-	}
-	return d.Exit.Allows(to, own...)
+	return d.Exit.Allows(to, d.IPs()...)
 }
 
 // Prekey returns the newest prekey whose slot now is in.
@@ -144,6 +141,13 @@ type descriptorWire struct {
 	Version   string          `cbor:"12,keyasint"`
 	Contact   string          `cbor:"13,keyasint"`
 	Published int64           `cbor:"14,keyasint"`
+	Entrances []entranceWire  `cbor:"15,keyasint,omitempty"`
+}
+
+type entranceWire struct {
+	Wrapping Wrapping `cbor:"1,keyasint"`
+	Addr     []byte   `cbor:"2,keyasint"`
+	Host     string   `cbor:"3,keyasint,omitempty"`
 }
 
 type linkWire struct {
@@ -160,6 +164,10 @@ func (d *Descriptor) wire() descriptorWire {
 	for _, a := range d.Addresses {
 		b, _ := a.MarshalBinary() // never fails
 		w.Addresses = append(w.Addresses, b)
+	}
+	for _, e := range d.Entrances {
+		b, _ := e.Addr.MarshalBinary() // never fails
+		w.Entrances = append(w.Entrances, entranceWire{Wrapping: e.Wrapping, Addr: b, Host: e.Host})
 	}
 	for _, l := range d.Links {
 		w.Links = append(w.Links, linkWire{To: l.To, RTT: uint32(min(l.RTT.Microseconds(), 1<<32-1))})
@@ -186,6 +194,13 @@ func (w *descriptorWire) descriptor() (*Descriptor, error) {
 			return nil, fmt.Errorf("%w: %w", ErrDescriptor, err)
 		}
 		d.Addresses = append(d.Addresses, a)
+	}
+	for _, e := range w.Entrances {
+		var a netip.AddrPort
+		if err := a.UnmarshalBinary(e.Addr); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDescriptor, err)
+		}
+		d.Entrances = append(d.Entrances, Entrance{Wrapping: e.Wrapping, Addr: a, Host: e.Host})
 	}
 	for _, l := range w.Links {
 		d.Links = append(d.Links, Link{To: l.To, RTT: time.Duration(l.RTT) * time.Microsecond})

@@ -452,6 +452,7 @@ func TestNodeID(t *testing.T) {
 
 func FuzzOpenDescriptor(f *testing.F) {
 	d, key := newDescriptor(f, 1)
+	d.Entrances = []Entrance{entrance(QUIC, "192.0.2.1:17", ""), entrance(TLS, "192.0.2.1:443", "www.example.org")}
 	signed, err := d.Sign(key)
 	if err != nil {
 		f.Fatal(err)

@@ -11,6 +11,7 @@ const (
 	maxText      = 64  // bytes of a name, owner, group or version
 	maxContact   = 256 // bytes
 	maxAddresses = 8
+	maxEntrances = 8
 	maxPrekeys   = 8
 	maxLinks     = 256
 	maxRules     = 128
@@ -45,6 +46,7 @@ func (d *Descriptor) Validate() error {
 		atLeastOnce bool
 	}{
 		{"addresses", len(d.Addresses), maxAddresses, true},
+		{"entrances", len(d.Entrances), maxEntrances, false},
 		{"prekeys", len(d.Prekeys), maxPrekeys, false},
 		{"links", len(d.Links), maxLinks, false},
 		{"exit rules", len(d.Exit.rules), maxRules, false},
@@ -54,9 +56,12 @@ func (d *Descriptor) Validate() error {
 		}
 	}
 	for _, a := range d.Addresses {
-		if ip := a.Addr(); !a.IsValid() || a.Port() == 0 || ip.IsUnspecified() || ip.IsMulticast() || ip.Zone() != "" || ip.Is4In6() {
+		if !connectable(a) {
 			return fmt.Errorf("%w: nobody can connect to its address %s", ErrDescriptor, a)
 		}
+	}
+	if err := d.validateEntrances(); err != nil {
+		return err
 	}
 	return d.validateLinks()
 }
@@ -65,8 +70,8 @@ func (d *Descriptor) Validate() error {
 // client and node connects to what a descriptor names, from inside the network
 // that it is in. The error wraps [ErrDescriptor].
 func (d *Descriptor) CheckPublic() error {
-	for _, a := range d.Addresses {
-		if specialRange(a.Addr()).IsValid() {
+	for _, a := range d.IPs() {
+		if specialRange(a).IsValid() {
 			return fmt.Errorf("%w: its address %s is not a public one", ErrDescriptor, a)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -102,7 +103,7 @@ func (c *mapCommand) Run(ctx context.Context, io command.IO) error {
 		if exit == "" {
 			exit = "-"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", n.Name, n.ID.Short(), n.Owner, n.Country, strings.Join(n.Addresses, " "), len(n.Links), exit)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", n.Name, n.ID.Short(), n.Owner, n.Country, strings.Join(slices.Concat(n.Addresses, n.Entrances), " "), len(n.Links), exit)
 	}
 	return t.Flush()
 }

@@ -32,7 +32,8 @@ type NodeView struct {
 	HopInfo
 	Group     string     `json:"group,omitempty"`
 	ASN       uint32     `json:"asn,omitempty"`
-	Addresses []string   `json:"addresses"`
+	Addresses []string   `json:"addresses"` // plain TCP
+	Entrances []string   `json:"entrances"` // other wrappings, such as "quic://192.0.2.1:1717"
 	Exit      []string   `json:"exit"`
 	Links     []LinkView `json:"links"`
 }
@@ -74,9 +75,12 @@ func (c *Client) Status() Status {
 func ViewMap(m *netmap.Map) MapView {
 	v := MapView{Network: m.Network, Sequence: m.Sequence, ValidUntil: m.ValidUntil, Nodes: []NodeView{}}
 	for _, n := range m.Nodes {
-		node := NodeView{HopInfo: hopInfo(n), Group: n.Group, ASN: n.ASN, Exit: n.Exit.Rules(), Addresses: []string{}, Links: []LinkView{}}
+		node := NodeView{HopInfo: hopInfo(n), Group: n.Group, ASN: n.ASN, Exit: n.Exit.Rules(), Addresses: []string{}, Entrances: []string{}, Links: []LinkView{}}
 		for _, a := range n.Addresses {
 			node.Addresses = append(node.Addresses, a.String())
+		}
+		for _, e := range n.Entrances {
+			node.Entrances = append(node.Entrances, e.String())
 		}
 		for _, l := range n.Links {
 			node.Links = append(node.Links, LinkView(l))

@@ -106,14 +106,11 @@ type exit struct {
 	streams map[*stream.Stream]struct{} // that are connected
 }
 
-func newExit(policy netmap.ExitPolicy, addresses []netip.AddrPort, connections int) *exit {
+func newExit(policy netmap.ExitPolicy, from []netip.Addr, connections int) *exit {
 	e := &exit{
-		policy: policy, resolver: &net.Resolver{PreferGo: true}, slots: make(chan struct{}, connections),
+		policy: policy, from: from, resolver: &net.Resolver{PreferGo: true}, slots: make(chan struct{}, connections),
 		associations: make(chan struct{}, maxAssociations), lookups: make(chan struct{}, exitLookups),
 		idle: idleTime, idleDNS: idleDNS, streams: make(map[*stream.Stream]struct{}),
-	}
-	for _, a := range addresses {
-		e.from = append(e.from, a.Addr())
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	return e

@@ -17,7 +17,7 @@ func TestExitRefusesItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := newExit(public, []netip.AddrPort{netip.MustParseAddrPort("8.8.8.8:1717")}, 1)
+	e := newExit(public, []netip.Addr{netip.MustParseAddr("8.8.8.8")}, 1)
 	defer e.close()
 	for _, to := range []cell.Target{
 		{Addr: netip.MustParseAddr("8.8.8.8"), Port: 22},

@@ -128,7 +128,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		n.closeListeners()
 		return nil, err
 	}
-	n.exit = newExit(c.Exit, n.descriptor.Addresses, c.MaxConnections)
+	n.exit = newExit(c.Exit, n.descriptor.IPs(), c.MaxConnections)
 	ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	for range runtime.GOMAXPROCS(0) {
 		n.running.Go(func() { n.handshake(ctx) })

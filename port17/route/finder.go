@@ -52,8 +52,10 @@ func New(m *netmap.Map) *Finder {
 	}
 	for i, n := range m.Nodes {
 		p := place{Node: n}
-		for _, a := range n.Addresses {
-			p.nets = append(p.nets, neighbourhood(a.Addr()))
+		for _, ip := range n.IPs() {
+			if net := neighbourhood(ip); !slices.Contains(p.nets, net) {
+				p.nets = append(p.nets, net)
+			}
 		}
 		for _, l := range n.Links {
 			to, ok := index[l.To]
