@@ -1,11 +1,13 @@
 package main
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
+
+	"safing/internal/netns"
+	"safing/internal/wan"
 )
 
 const relays = 7 // of each network: as many as a small Tor network needs
@@ -36,8 +38,8 @@ var destinationAddress = netip.AddrPortFrom(serverHost, destinationPort).String(
 type arena struct {
 	name  string
 	bench *bench
-	hosts map[netip.Addr]*namespace
-	net   *delaySwitch // nil if the hosts share a namespace
+	hosts map[netip.Addr]*netns.Namespace
+	net   *wan.Switch // nil if the hosts share a namespace
 
 	mu      sync.Mutex
 	running []*process
@@ -46,10 +48,10 @@ type arena struct {
 // newArena makes the hosts and starts the destination. Without a delay they
 // share a namespace, with one each has its own.
 func (b *bench) newArena(name string, delay time.Duration) (*arena, error) {
-	a := &arena{name: name, bench: b, hosts: map[netip.Addr]*namespace{}}
+	a := &arena{name: name, bench: b, hosts: map[netip.Addr]*netns.Namespace{}}
 	build := a.buildShared
 	if delay > 0 {
-		a.net = newDelaySwitch(delay)
+		a.net = wan.New(wan.Link{Delay: delay}, 0)
 		build = a.buildDelayed
 	}
 	err := build()
@@ -64,33 +66,26 @@ func (b *bench) newArena(name string, delay time.Duration) (*arena, error) {
 }
 
 func (a *arena) buildShared() error {
-	n, err := newNamespace()
+	n, err := newShared()
 	if err != nil {
 		return err
 	}
 	for _, h := range hosts() {
 		a.hosts[h] = n
 	}
-	// Tor never turns off Nagle's algorithm. With loopback's own MTU, 64 KiB,
-	// nearly every write would be a partial segment that waits for a delayed ACK.
-	if err := n.shell("ip link set lo mtu 1500 up"); err != nil {
-		return err
-	}
-	for _, h := range hosts() {
-		if err := n.shell(fmt.Sprintf("ip addr add %s/32 dev lo", h)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return choose(n)
 }
 
 func (a *arena) buildDelayed() error {
 	for _, h := range hosts() {
-		n, err := a.net.add(h)
+		n, err := a.net.Add(h)
 		if err != nil {
 			return err
 		}
 		a.hosts[h] = n
+		if err := choose(n); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -119,13 +114,13 @@ func (a *arena) close() {
 		a.bench.crew.stop(p)
 	}
 	if a.net != nil {
-		a.net.close()
+		a.net.Close()
 	}
-	var closed []*namespace
+	var closed []*netns.Namespace
 	for _, n := range a.hosts {
 		if !slices.Contains(closed, n) {
 			closed = append(closed, n)
-			n.close()
+			n.Close()
 		}
 	}
 }

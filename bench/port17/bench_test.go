@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"net"
-	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -55,20 +54,6 @@ func TestSummaries(t *testing.T) {
 	}
 	if p := p99([]float64{4}); p != 4 {
 		t.Errorf("p99 of one value is %v", p)
-	}
-}
-
-func TestDestination(t *testing.T) {
-	packet := make([]byte, 20)
-	packet[0] = 0x45
-	copy(packet[16:], []byte{10, 101, 0, 1})
-	if to, ok := destination(packet); !ok || to != clientHost || to != netip.MustParseAddr("10.101.0.1") {
-		t.Errorf("got %v, %v", to, ok)
-	}
-	for _, bad := range [][]byte{nil, packet[:19], append([]byte{0x60}, packet[1:]...)} {
-		if _, ok := destination(bad); ok {
-			t.Errorf("%x was taken", bad)
-		}
 	}
 }
 

@@ -8,7 +8,7 @@
 // vanishes with the program:
 //
 //	arena       the hosts: addresses in one namespace, or a namespace for each
-//	            host and a switch that delays their packets (delay.go)
+//	            host and a switch that delays their packets (safing/internal/wan)
 //	contestant  one way to the destination and the processes that carry it
 //	            (chain.go, tor.go, port17.go)
 //	load        a process that generates traffic in the client's namespace

@@ -11,12 +11,12 @@ import (
 
 // The contestants, as tables and bars name them.
 const (
-	nameDirect   = "direct"
-	nameCells    = "3 hops, onion cells on plain TCP"
-	nameTor      = "Tor"
-	nameTuned    = "Tor, tuned"
-	namePort17   = "Port17"
-	nameForward  = "3 TCP forwarders"
+	nameDirect  = "direct"
+	nameCells   = "3 hops, onion cells on plain TCP"
+	nameTor     = "Tor"
+	nameTuned   = "Tor, tuned"
+	namePort17  = "Port17"
+	nameForward = "3 TCP forwarders"
 )
 
 // The measures.

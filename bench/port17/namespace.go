@@ -2,64 +2,59 @@ package main
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
-	"os/exec"
-	"runtime"
-	"strings"
 
-	"golang.org/x/sys/unix"
+	"github.com/vishvananda/netlink"
+
+	"safing/internal/netns"
 )
 
-// A namespace is a private network namespace, held by one locked thread. What
-// is handed to run executes there, so processes started there live in it. It
-// vanishes when it is closed and they have ended.
-type namespace struct {
-	jobs chan func()
-}
-
-// newNamespace makes a namespace with nothing but a loopback device.
-func newNamespace() (*namespace, error) {
-	n := &namespace{jobs: make(chan func())}
-	failed := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		failed <- unix.Unshare(unix.CLONE_NEWNET)
-		for job := range n.jobs {
-			job()
-		}
-	}()
-	if err := <-failed; err != nil {
-		close(n.jobs)
-		return nil, fmt.Errorf("make a network namespace: %w", err)
-	}
-	// No link here loses packets, so reno never slows down. Linux allows only it
-	// and the machine's default in a namespace, and that may be bbr, which paces.
-	if err := n.run(func() error {
-		return os.WriteFile("/proc/sys/net/ipv4/tcp_congestion_control", []byte("reno"), 0o644)
-	}); err != nil {
-		n.close()
-		return nil, fmt.Errorf("choose TCP's congestion control: %w", err)
-	}
-	return n, nil
-}
-
-func (n *namespace) run(f func() error) error {
-	done := make(chan error, 1)
-	n.jobs <- func() { done <- f() }
-	return <-done
-}
-
-// shell runs commands; their words are separated by blanks.
-func (n *namespace) shell(commands ...string) error {
-	return n.run(func() error {
-		for _, c := range commands {
-			words := strings.Fields(c)
-			if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
-				return fmt.Errorf("%s: %w: %s", c, err, strings.TrimSpace(string(out)))
-			}
+// choose sets what the contestants must have in common in a namespace. No link
+// here loses packets, so reno never slows down. Linux allows only it and the
+// machine's default in a namespace, and that may be bbr, which paces.
+func choose(n *netns.Namespace) error {
+	return n.Do(func() error {
+		if err := os.WriteFile("/proc/sys/net/ipv4/tcp_congestion_control", []byte("reno"), 0o644); err != nil {
+			return fmt.Errorf("choose TCP's congestion control: %w", err)
 		}
 		return nil
 	})
 }
 
-func (n *namespace) close() { close(n.jobs) }
+// newShared makes a namespace whose loopback device has all hosts' addresses.
+func newShared() (*netns.Namespace, error) {
+	n, err := netns.New()
+	if err != nil {
+		return nil, err
+	}
+	if err := n.Do(shareLoopback); err != nil {
+		n.Close()
+		return nil, fmt.Errorf("put all hosts on one device: %w", err)
+	}
+	return n, nil
+}
+
+func shareLoopback() error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	// Tor never turns off Nagle's algorithm. With loopback's own MTU, 64 KiB,
+	// nearly every write would be a partial segment that waits for a delayed ACK.
+	if err := netlink.LinkSetMTU(lo, 1500); err != nil {
+		return err
+	}
+	for _, h := range hosts() {
+		address := &netlink.Addr{IPNet: &net.IPNet{IP: h.AsSlice(), Mask: net.CIDRMask(32, 32)}}
+		if err := netlink.AddrAdd(lo, address); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ip4 is 10.n.0.1: every host is in a /16 of its own, because Port17's routes
+// never use two nodes of one.
+func ip4(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(n), 0, 1}) }

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"safing/internal/netns"
 )
 
 const (
@@ -45,7 +47,7 @@ type crew struct {
 var errClosed = errors.New("stopped")
 
 // start starts a program in a namespace.
-func (c *crew) start(n *namespace, name, program string, args ...string) (*process, error) {
+func (c *crew) start(n *netns.Namespace, name, program string, args ...string) (*process, error) {
 	p := &process{
 		name: name, cmd: exec.Command(program, args...), log: filepath.Join(c.dir, name+".log"),
 		lines: make(chan string, 16), ended: make(chan struct{}),
@@ -68,7 +70,7 @@ func (c *crew) start(n *namespace, name, program string, args ...string) (*proce
 	if c.closed {
 		return nil, errClosed
 	}
-	if err := n.run(p.cmd.Start); err != nil {
+	if err := n.Do(p.cmd.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	c.running = append(c.running, p)

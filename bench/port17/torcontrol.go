@@ -22,7 +22,7 @@ type torControl struct {
 
 func (t *tor) dialControl() (*torControl, error) {
 	var c net.Conn
-	err := t.arena.hosts[clientHost].run(func() (err error) {
+	err := t.arena.hosts[clientHost].Do(func() (err error) {
 		// An address, not a name: the dial must stay on this thread.
 		c, err = net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(torControlAt)))
 		return err

@@ -14,18 +14,18 @@ import (
 )
 
 type nodeCommand struct {
-	Network    string   `help:"The network's file." required:"" type:"existingfile" placeholder:"FILE"`
-	State      string   `help:"Folder of the node: its identity and the map." default:"/var/lib/port17/node" type:"path" placeholder:"DIR"`
-	Listen     []string `help:"Address and port on which links are taken; others must be able to connect to it. May be repeated." required:"" placeholder:"ADDR"`
-	Name       string   `help:"What to call the node." required:"" placeholder:"NAME"`
-	Owner      string   `help:"Who runs it. Routes never use two nodes of one owner: give all of yours the same." required:"" placeholder:"NAME"`
-	Group      string   `help:"Which of the owner's nodes stand or fall together." placeholder:"NAME"`
-	Country    string   `help:"Where it stands, such as DE." placeholder:"CODE"`
-	ASN        uint32   `help:"Number of its network." placeholder:"N"`
-	Contact    string   `help:"How to reach the operator." placeholder:"TEXT"`
-	ExitPolicy []string `help:"Where the node connects to for others; the first rule that matches decides, and what none matches is refused. Rules are like \"accept *:80,443\" and \"reject 192.0.2.0/24:*\"; none, web and public stand for sets of rules. May be repeated." default:"none" sep:"none" placeholder:"RULE"`
-	MaxLinks   int      `help:"Nodes to which it keeps links." default:"16"`
-	MaxConnections int `help:"Connections to destinations, and sockets for datagrams, that an exit has at once; each is an open file." default:"8192"`
+	Network        string   `help:"The network's file." required:"" type:"existingfile" placeholder:"FILE"`
+	State          string   `help:"Folder of the node: its identity and the map." default:"/var/lib/port17/node" type:"path" placeholder:"DIR"`
+	Listen         []string `help:"Address and port on which links are taken; others must be able to connect to it. May be repeated." required:"" placeholder:"ADDR"`
+	Name           string   `help:"What to call the node." required:"" placeholder:"NAME"`
+	Owner          string   `help:"Who runs it. Routes never use two nodes of one owner: give all of yours the same." required:"" placeholder:"NAME"`
+	Group          string   `help:"Which of the owner's nodes stand or fall together." placeholder:"NAME"`
+	Country        string   `help:"Where it stands, such as DE." placeholder:"CODE"`
+	ASN            uint32   `help:"Number of its network." placeholder:"N"`
+	Contact        string   `help:"How to reach the operator." placeholder:"TEXT"`
+	ExitPolicy     []string `help:"Where the node connects to for others; the first rule that matches decides, and what none matches is refused. Rules are like \"accept *:80,443\" and \"reject 192.0.2.0/24:*\"; none, web and public stand for sets of rules. May be repeated." default:"none" sep:"none" placeholder:"RULE"`
+	MaxLinks       int      `help:"Nodes to which it keeps links." default:"16"`
+	MaxConnections int      `help:"Connections to destinations, and sockets for datagrams, that an exit has at once; each is an open file." default:"8192"`
 	passphraseFile
 	Verbose bool `help:"Log what a developer wants to see." short:"v"`
 }

@@ -14,6 +14,7 @@ import (
 type Namespace struct {
 	jobs chan func()
 	done chan struct{}
+	path string
 }
 
 // New makes a namespace. The error wraps [os.ErrPermission] when the process
@@ -37,6 +38,7 @@ func (n *Namespace) hold(made chan<- error) {
 	if err == nil {
 		err = loopbackUp()
 	}
+	n.path = fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
 	made <- err
 	if err != nil {
 		return
@@ -68,6 +70,10 @@ func (n *Namespace) Do(f func() error) error {
 		return errors.New("network namespace is closed")
 	}
 }
+
+// Path is a file that stands for the namespace while it is open, as nsenter
+// --net takes it.
+func (n *Namespace) Path() string { return n.path }
 
 // Close ends the namespace's thread. Processes in the namespace keep it alive
 // until they end. Close must be called once, after the last Do returned.

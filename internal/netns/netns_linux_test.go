@@ -63,6 +63,9 @@ func TestCommandsStartInside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if entered, err := exec.Command("nsenter", "--net="+n.Path(), "cat", "/proc/net/dev").Output(); err != nil || string(entered) != string(out) {
+		t.Errorf("a command that enters by the path sees %q, %v, want %q", entered, err, out)
+	}
 	if got := strings.Count(string(out), ":"); got != 1 {
 		t.Errorf("a command inside sees %d devices, want the loopback alone:\n%s", got, out)
 	}

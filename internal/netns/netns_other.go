@@ -16,6 +16,9 @@ func New() (*Namespace, error) { return nil, Available() }
 // Do returns an error that wraps [errors.ErrUnsupported].
 func (n *Namespace) Do(func() error) error { return Available() }
 
+// Path is empty.
+func (n *Namespace) Path() string { return "" }
+
 // Close does nothing.
 func (n *Namespace) Close() {}
 

@@ -1,0 +1,209 @@
+package wan
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"safing/internal/netns"
+)
+
+const (
+	device     = "wan"
+	vnetHeader = 10     // virtio_net_hdr: how the kernel is to cut segments
+	txQueue    = 20_000 // packets that wait for this program to read them
+)
+
+// A Switch passes packets between hosts, each a namespace with a TUN device.
+type Switch struct {
+	link  Link
+	seed  uint64
+	ended sync.WaitGroup
+
+	mu     sync.Mutex
+	hosts  map[netip.Addr]*os.File // TUN devices
+	paths  map[pair]*path
+	closed bool
+
+	passed, lost atomic.Uint64
+}
+
+type pair struct{ from, to netip.Addr }
+
+// New makes a switch whose links all are alike.
+func New(l Link, seed uint64) *Switch {
+	return &Switch{link: l, seed: seed, hosts: make(map[netip.Addr]*os.File), paths: make(map[pair]*path)}
+}
+
+// Add makes a host with an IPv4 address of 10.0.0.0/8. The caller closes the
+// namespace, after Close.
+func (s *Switch) Add(addr netip.Addr) (*netns.Namespace, error) {
+	n, err := netns.New()
+	if err != nil {
+		return nil, err
+	}
+	var tun *os.File
+	err = n.Do(func() (err error) {
+		if tun, err = openTUN(s.link.whole()); err != nil {
+			return err
+		}
+		return configure(addr)
+	})
+	if err != nil {
+		if tun != nil {
+			tun.Close()
+		}
+		n.Close()
+		return nil, fmt.Errorf("add host %s: %w", addr, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hosts[addr] = tun
+	s.ended.Go(func() { s.read(addr, tun) })
+	return n, nil
+}
+
+func openTUN(whole bool) (*os.File, error) {
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open /dev/net/tun: %w", err)
+	}
+	request, err := unix.NewIfreq(device)
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	request.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("make a TUN device: %w", err)
+	}
+	offload := unix.TUN_F_CSUM
+	if whole {
+		offload |= unix.TUN_F_TSO4
+	}
+	if err := unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, offload); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("offload on a TUN device: %w", err)
+	}
+	return os.NewFile(uintptr(fd), device), nil
+}
+
+// configure gives the device of this thread's namespace its address.
+func configure(addr netip.Addr) error {
+	link, err := netlink.LinkByName(device)
+	if err != nil {
+		return err
+	}
+	to := &netlink.Addr{IPNet: &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(8, 32)}}
+	if err := netlink.AddrAdd(link, to); err != nil {
+		return fmt.Errorf("set the address: %w", err)
+	}
+	if err := netlink.LinkSetTxQLen(link, txQueue); err != nil {
+		return fmt.Errorf("set the queue's length: %w", err)
+	}
+	return netlink.LinkSetUp(link)
+}
+
+// read takes what one host sends, until its device is closed.
+func (s *Switch) read(from netip.Addr, tun *os.File) {
+	buf := make([]byte, vnetHeader+1<<16)
+	for {
+		n, err := tun.Read(buf)
+		if err != nil {
+			return
+		}
+		ip := buf[vnetHeader:max(n, vnetHeader)]
+		if to, ok := destination(ip); ok {
+			s.pass(pair{from, to}, buf[:n])
+		}
+	}
+}
+
+// destination reads it from an IPv4 header (RFC 791, 3.1).
+func destination(packet []byte) (netip.Addr, bool) {
+	if len(packet) < 20 || packet[0]>>4 != 4 {
+		return netip.Addr{}, false
+	}
+	return netip.AddrFrom4([4]byte(packet[16:20])), true
+}
+
+// pass copies a packet and lets it wait, or drops it, as a router does.
+func (s *Switch) pass(way pair, data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock() // until it is queued, so that held is not closed before
+	if s.hosts[way.to] == nil || s.closed {
+		return
+	}
+	p := s.pathLocked(way)
+	due, ok := p.admit(time.Now(), len(data)-vnetHeader)
+	if !ok {
+		s.lost.Add(1)
+		return
+	}
+	select {
+	case p.held <- packet{due, append([]byte(nil), data...)}:
+		s.passed.Add(1)
+	default:
+		s.lost.Add(1)
+	}
+}
+
+func (s *Switch) pathLocked(way pair) *path {
+	p := s.paths[way]
+	if p == nil {
+		p = newPath(s.link, s.seed, number(way.from)<<32|number(way.to))
+		s.paths[way] = p
+		tun := s.hosts[way.to]
+		s.ended.Go(func() { p.deliver(tun.Write) })
+	}
+	return p
+}
+
+func number(a netip.Addr) uint64 {
+	b := a.As4()
+	return uint64(binary.BigEndian.Uint32(b[:]))
+}
+
+// Set changes both directions of the link between two hosts. One with a loss of
+// 1 is cut.
+func (s *Switch) Set(a, b netip.Addr, l Link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, way := range []pair{{a, b}, {b, a}} {
+		if s.hosts[way.to] != nil && !s.closed {
+			s.pathLocked(way).set(l)
+		}
+	}
+}
+
+// Reset makes the link between two hosts like all others again.
+func (s *Switch) Reset(a, b netip.Addr) { s.Set(a, b, s.link) }
+
+// Packets returns how many packets were passed on and how many were lost, by
+// chance and because a queue was full.
+func (s *Switch) Packets() (passed, lost uint64) { return s.passed.Load(), s.lost.Load() }
+
+// Close ends the switch and waits for that. Nothing passes any more.
+func (s *Switch) Close() {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		for _, tun := range s.hosts {
+			tun.Close()
+		}
+		for _, p := range s.paths {
+			close(p.held)
+		}
+	}
+	s.mu.Unlock()
+	s.ended.Wait()
+}
