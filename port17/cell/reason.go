@@ -35,6 +35,8 @@ const (
 	ShuttingDown
 	// Expired: the circuit has reached the age at which nodes end circuits.
 	Expired
+
+	endCircuit // the first number that is no circuit's reason
 )
 
 // Reasons for which streams end.
@@ -59,7 +61,15 @@ const (
 	Failed
 	// Idle: no datagram has passed for a while.
 	Idle
+
+	endStream // the first number that is no reason
 )
+
+// Known says whether the reason is one of those above. What others send may be
+// any other.
+func (r Reason) Known() bool {
+	return r >= Finished && r < endCircuit || r >= Policy && r < endStream
+}
 
 func (r Reason) String() string {
 	switch r {

@@ -100,10 +100,10 @@ func respond(conn net.Conn, keys *tinker.Prekeys, descriptor func() []byte) (*ti
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, blamed{err, cell.BadHello}
 	}
 	if len(response.Payload) == 0 || response.Payload[0] != version {
-		return nil, errors.New("hello of an unknown version")
+		return nil, blamed{errors.New("hello of an unknown version"), cell.BadHello}
 	}
 	if err := sendReply(conn, response.Reply); err != nil {
 		return nil, fmt.Errorf("send reply: %w", err)

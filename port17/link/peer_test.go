@@ -236,6 +236,9 @@ func TestBadPeer(t *testing.T) {
 			p.conn.Write(test.send(p)) //nolint:errcheck // the link may end before it has read all
 			<-l.Done()
 			wantError(t, "the link", l.Err(), test.reason)
+			if got, want := link.Reason(l.Err()), map[bool]cell.Reason{true: cell.Altered, false: cell.Protocol}[test.reason == "does not open"]; got != want {
+				t.Errorf("the link ended: %s, want %s", got, want)
+			}
 			in.wantEnd(t, cell.LinkBroken, 0)
 		})
 	}

@@ -39,7 +39,7 @@ func (l *Link) readAll() error {
 		}
 		key, size, err := parseRecord(header[:])
 		if err != nil {
-			return err
+			return blamed{err, cell.Protocol}
 		}
 		b := l.config.Pool.GetBlock()
 		// One read gets the record and, if it is there already, the next header.
@@ -58,7 +58,7 @@ func (l *Link) readAll() error {
 // receiveRecord opens a record in place and hands its cells out.
 func (l *Link) receiveRecord(key byte, record []byte) error {
 	if err := l.chooseOpener(key); err != nil {
-		return err
+		return blamed{err, cell.Protocol}
 	}
 	typ, cells, err := l.opener.Open(record)
 	if err != nil {
@@ -69,7 +69,7 @@ func (l *Link) receiveRecord(key byte, record []byte) error {
 		return nil
 	}
 	if typ != recordCells || len(cells) == 0 {
-		return fmt.Errorf("record of unknown type %d", typ)
+		return blamed{fmt.Errorf("record of unknown type %d", typ), cell.Protocol}
 	}
 	if key == keySession {
 		l.records++
@@ -84,7 +84,7 @@ func (l *Link) receiveRecord(key byte, record []byte) error {
 			err = l.receiveLeg(h, cells[:n])
 		}
 		if err != nil {
-			return err
+			return blamed{err, cell.Protocol}
 		}
 		cells = cells[n:]
 	}

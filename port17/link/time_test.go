@@ -67,6 +67,9 @@ func wantTimeout(t testing.TB, l *link.Link, what string) {
 	if !errors.Is(l.Err(), os.ErrDeadlineExceeded) {
 		t.Errorf("%v, want %v", l.Err(), os.ErrDeadlineExceeded)
 	}
+	if r := link.Reason(l.Err()); r != cell.TimedOut {
+		t.Errorf("the link ended: %s", r)
+	}
 	wantError(t, "the link", l.Err(), what)
 }
 

@@ -304,7 +304,7 @@ func TestReplayedHandshake(t *testing.T) {
 	if _, err := conn.Write(recorded); err != nil {
 		t.Fatal(err)
 	}
-	if a := <-n.accepted; !errors.Is(a.err, tinker.ErrReplay) {
+	if a := <-n.accepted; !errors.Is(a.err, tinker.ErrReplay) || link.Reason(a.err) != cell.Replayed {
 		t.Errorf("a recorded handshake: %v, want %v", a.err, tinker.ErrReplay)
 	}
 	if len(k) > 0 {

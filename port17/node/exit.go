@@ -26,17 +26,14 @@ const (
 	maxAddresses   = 4 // of a name that are tried
 )
 
-var (
-	errCircuitEnded = errors.New("node: the circuit has ended")
-	errOutOfMemory  = errors.New("node: out of memory")
-)
+var errOutOfMemory = errors.New("node: out of memory")
 
 // becomeExit makes this node the circuit's end and serves what came with the
 // hello. The caller holds mu.
 func (r *relay) becomeExit(position int, first []byte) cell.Reason {
 	r.mux = stream.New(stream.Config{
 		Pool: &r.node.pool, Start: cell.HeaderSize + 1, Size: cell.ContentSize(position),
-		Accept: r.node.exit.accept,
+		Accept: r.node.exit.accept, Refused: r.node.exit.ended.add,
 		Send: func(cells []*cell.Buf) error {
 			err := r.sendOwn(cells)
 			if err != nil {
@@ -95,6 +92,7 @@ type exit struct {
 	associations chan struct{} // a slot for each
 	lookups      chan struct{} // a slot for each of their lookups
 	drops        [dropReasons]atomic.Uint64
+	ended        endings       // of streams
 	idle         time.Duration // after which associations end
 	idleDNS      time.Duration // those of which all datagrams went to resolvers
 
@@ -132,6 +130,7 @@ func (e *exit) close() {
 func (e *exit) accept(s *stream.Stream, to cell.Target) {
 	if e.ctx.Err() != nil {
 		s.Reset(cell.ShuttingDown)
+		e.ended.add(cell.ShuttingDown)
 		return
 	}
 	slots, serve := e.slots, e.serve
@@ -142,9 +141,24 @@ func (e *exit) accept(s *stream.Stream, to cell.Target) {
 	case slots <- struct{}{}:
 	default:
 		s.Reset(cell.Failed)
+		e.ended.add(cell.Failed)
 		return
 	}
-	e.running.Go(func() { serve(s, func() { <-slots }) })
+	e.running.Go(func() {
+		serve(s, func() {
+			e.ended.add(endReason(s.Err()))
+			<-slots
+		})
+	})
+}
+
+// endReason is why a stream has ended that was served.
+func endReason(err error) cell.Reason {
+	var ended *stream.Error
+	if errors.As(err, &ended) {
+		return ended.Reason
+	}
+	return cell.Finished
 }
 
 // serve connects a stream and gives its slot back once it has ended.

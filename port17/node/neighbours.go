@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"safing/netmap"
+	"safing/port17/cell"
 	"safing/port17/link"
 )
 
@@ -163,6 +164,8 @@ func (n *Node) dial(ctx context.Context, to netmap.Node) {
 	cancel()
 	if err == nil {
 		n.keep(ctx, to.ID, l)
+	} else {
+		n.ended.links.add(link.Reason(err))
 	}
 	n.mu.Lock()
 	delete(n.dialling, to.ID) // not before the link is kept: there would be two
@@ -201,6 +204,9 @@ func (n *Node) keep(ctx context.Context, id netmap.NodeID, l *link.Link) {
 		}
 		delete(n.links, l)
 		n.mu.Unlock()
+		if l.Initiator() { // of the others, serve knows
+			n.ended.links.add(link.Reason(l.Err()))
+		}
 		n.touchFor(id)
 	})
 }
@@ -277,6 +283,7 @@ func (n *Node) accept(ctx context.Context, listener net.Listener) {
 			})
 		default:
 			conn.Close()
+			n.ended.links.add(cell.Busy)
 		}
 	}
 }
@@ -291,12 +298,14 @@ func (n *Node) serve(ctx context.Context, conn net.Conn) {
 	if err != nil {
 		conn.Close()
 		n.config.Log.Debug("a link was refused", "error", err)
+		n.ended.links.add(link.Reason(err))
 		return
 	}
 	n.mu.Lock()
 	n.links[l] = true
 	n.mu.Unlock()
 	<-l.Done()
+	n.ended.links.add(link.Reason(l.Err()))
 	n.mu.Lock()
 	delete(n.links, l)
 	n.mu.Unlock()

@@ -88,6 +88,7 @@ type Node struct {
 	listeners []net.Listener
 	exit      *exit
 	circuits  circuits
+	ended     ended
 
 	closing    atomic.Bool
 	handshakes chan func()

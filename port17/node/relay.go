@@ -51,6 +51,7 @@ type relay struct {
 func (n *Node) newRelay(back *link.Leg, s *share) *relay {
 	r := &relay{node: n, back: back, share: s}
 	if !n.circuits.add(r) {
+		n.ended.circuits.add(cell.Busy)
 		return nil
 	}
 	r.burst = make([]byte, 0, cell.LeastBurst*cell.PayloadSize)
@@ -289,17 +290,17 @@ func push(n *Node, leg *link.Leg, cells []*cell.Buf) cell.Reason {
 // Closed implements link.Receiver for the origin's side.
 func (r *relay) Closed(reason cell.Reason, _ uint8) {
 	r.burst = nil
-	r.shut(func(next *link.Leg) { next.Close(reason, 0) })
+	r.shut(reason, func(next *link.Leg) { next.Close(reason, 0) })
 }
 
 // end ends the circuit in both directions because of what happened here or
 // behind, at the distance.
 func (r *relay) end(reason cell.Reason, distance uint8) {
 	r.back.Close(reason, distance)
-	r.shut(func(next *link.Leg) { next.Close(reason, 0) })
+	r.shut(reason, func(next *link.Leg) { next.Close(reason, 0) })
 }
 
-func (r *relay) shut(closeNext func(*link.Leg)) {
+func (r *relay) shut(reason cell.Reason, closeNext func(*link.Leg)) {
 	r.mu.Lock()
 	next, mux, was := r.next, r.mux, r.closed
 	r.closed = true
@@ -307,12 +308,13 @@ func (r *relay) shut(closeNext func(*link.Leg)) {
 	if was {
 		return
 	}
+	r.node.ended.circuits.add(reason)
 	r.node.circuits.remove(r)
 	if next != nil {
 		closeNext(next)
 	}
 	if mux != nil {
-		mux.Close(errCircuitEnded)
+		mux.Close(&stream.Error{Reason: reason})
 	}
 }
 
@@ -355,9 +357,10 @@ func (w *backward) passBack(cells []byte) (reason cell.Reason, distance uint8) {
 func (w *backward) Closed(reason cell.Reason, distance uint8) {
 	r := (*relay)(w)
 	if r.node.closing.Load() { // the link broke at this end
-		r.back.Close(cell.ShuttingDown, 0)
+		reason = cell.ShuttingDown
+		r.back.Close(reason, 0)
 	} else {
 		r.back.Close(reason, min(distance, 254)+1)
 	}
-	r.shut(func(*link.Leg) {})
+	r.shut(reason, func(*link.Leg) {})
 }

@@ -22,6 +22,10 @@ type Config struct {
 	// Accept is called by Receive when the origin has opened a stream. It must
 	// not block. Nil at origins, which accept none.
 	Accept func(*Stream, cell.Target)
+	// Refused is told of streams that the origin has opened and that Accept
+	// does not see, with the reason that goes back. It must not block, nor call
+	// the mux. Nil if nobody counts them.
+	Refused func(cell.Reason)
 	// MaxStreams is how many streams may be open; 0 means 256.
 	MaxStreams int
 }

@@ -113,13 +113,20 @@ func (m *Mux) receiveOpen(f cell.Frame) error {
 	m.mu.Unlock()
 	switch {
 	case full:
-		s.Reset(cell.TooManyStreams)
+		m.refuse(s, cell.TooManyStreams)
 	case badTarget != nil:
-		s.Reset(cell.BadTarget)
+		m.refuse(s, cell.BadTarget)
 	default:
 		m.config.Accept(s, target)
 	}
 	return nil
+}
+
+func (m *Mux) refuse(s *Stream, r cell.Reason) {
+	s.Reset(r)
+	if m.config.Refused != nil {
+		m.config.Refused(r)
+	}
 }
 
 // receiveAck makes room in the window.
