@@ -32,6 +32,7 @@ type Config struct {
 type Client struct {
 	config    Config
 	authority *authority.Client
+	sample    *sample
 	entries   *entries
 	failures  *failures
 	slots     chan struct{} // one for each association of SOCKS users
@@ -68,7 +69,8 @@ func New(ctx context.Context, c Config) (*Client, error) {
 		exits:     make(map[group]netmap.NodeID),
 		newer:     make(map[told]*netmap.Descriptor),
 	}
-	client.entries = newEntries(filepath.Join(c.State, "entries.json"), c.Log)
+	client.sample = newSample(filepath.Join(c.State, "entries.json"), c.Log)
+	client.entries = newEntries(c.Log)
 	ctx, client.stop = context.WithCancel(context.WithoutCancel(ctx))
 	client.running.Go(func() {
 		client.authority.Watch(ctx, client.setMap) //nolint:errcheck // it ends with the context
@@ -97,6 +99,7 @@ func (c *Client) Close() error {
 
 func (c *Client) setMap(m *netmap.Map) {
 	f := route.New(m)
+	c.sample.update(m)
 	c.mu.Lock()
 	c.finder = f
 	c.forgetOlderLocked(m)
@@ -168,7 +171,9 @@ func (c *Client) try(ctx context.Context, f *route.Finder) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.entries.link(ctx, hops[0].Node)
+	if _, err = c.entries.link(ctx, hops[0].Node); err != nil && ctx.Err() == nil {
+		c.failures.add(hops[0].Node.ID)
+	}
 	return err
 }
 
@@ -214,7 +219,8 @@ func (c *Client) routeRequest(r Request, t cell.Target) route.Request {
 	}
 }
 
-// Explain says which route a connection would take and why. It opens nothing.
+// Explain says which route a connection would take and why. It opens nothing,
+// and draws no entry.
 func (c *Client) Explain(r Request) (route.Explanation, error) {
 	t, err := r.target()
 	if err != nil {
@@ -225,15 +231,7 @@ func (c *Client) Explain(r Request) (route.Explanation, error) {
 		return route.Explanation{}, err
 	}
 	request := c.routeRequest(r, t)
-	request.Exclude = c.failures.now()
-	request.Entries, request.EntryRTT = c.entries.known()
-	if !c.entries.full(wantEntries) {
-		request.Entries = nil
-	}
-	e, err := f.Explain(request)
-	if errors.Is(err, route.ErrNoRoute) && len(request.Entries) > 0 {
-		request.Entries = nil
-		return f.Explain(request)
-	}
-	return e, err
+	request.Exclude, request.EntryRTT = c.failures.now(), c.entries.rtt()
+	request.Entries = c.sample.chosen(request.Exclude)
+	return f.Explain(request)
 }

@@ -17,7 +17,9 @@
 // again or another way; the node at fault is left out for a while, so that the
 // next connection takes another route.
 //
-// A client shows itself to few: it keeps to two entries, which it remembers.
+// A client shows itself to few: it draws two entries, whatever nodes say of
+// themselves, remembers them, and draws a few more only when none of them
+// answers or leads where it has to. It goes back to the first that answer.
 //
 // All methods may be called from any goroutine, and any number of clients can
 // live in one process.

@@ -47,16 +47,8 @@ type shared struct {
 
 // plan returns the hops of a new circuit.
 func (c *Client) plan(ctx context.Context, f *route.Finder, r route.Request, g group) ([]circuit.Hop, error) {
-	r.Exclude = c.failures.now()
-	r.Entries, r.EntryRTT = c.entries.known()
-	if !c.entries.full(wantEntries) {
-		r.Entries = nil
-	}
-	found, err := c.stable(f, r, g)
-	if errors.Is(err, route.ErrNoRoute) && r.Entries != nil {
-		r.Entries = nil
-		found, err = c.stable(f, r, g)
-	}
+	r.Exclude, r.EntryRTT = c.failures.now(), c.entries.rtt()
+	found, err := c.enterBy(f, r, g)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +63,28 @@ func (c *Client) plan(ctx context.Context, f *route.Finder, r route.Request, g g
 		hops[i] = circuit.Hop{Node: n, Recipient: to}
 	}
 	return hops, context.Cause(ctx)
+}
+
+// enterBy finds a route from the first entries, or from more of them if none
+// leads from these. No entry is drawn for what no route can do.
+func (c *Client) enterBy(f *route.Finder, r route.Request, g group) (found route.Route, err error) {
+	for most := wantEntries; most <= maxEntries; most++ {
+		r.Entries = c.sample.entries(f, r.Exclude, most)
+		if found, err = c.stable(f, r, g); !errors.Is(err, route.ErrNoRoute) {
+			return found, err
+		}
+		if most == wantEntries {
+			anywhere := r
+			anywhere.Entries = nil
+			if _, err := f.Find(anywhere); err != nil {
+				return found, err
+			}
+		}
+		if len(r.Entries) < most {
+			break
+		}
+	}
+	return found, err
 }
 
 // stable prefers the exit that the group has used last.

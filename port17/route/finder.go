@@ -14,6 +14,7 @@ import (
 
 const (
 	unknownRTT  = 50 * time.Millisecond // to an entry that was not measured
+	leastRTT    = time.Millisecond      // of a link: whoever claims less gains nothing
 	abroad      = 20 * time.Millisecond // penalty of an exit in another country than the destination
 	bestRoutes  = 32                    // how many of the fastest are looked at
 	tolerance   = 2 * time.Millisecond  // a route that is slower by this, and by
@@ -60,9 +61,11 @@ func New(m *netmap.Map) *Finder {
 		for _, l := range n.Links {
 			to, ok := index[l.To]
 			if back, mutual := published(m.Nodes, to, ok, n.ID); mutual {
-				p.links = append(p.links, link{to: to, rtt: max(l.RTT, back)})
+				p.links = append(p.links, link{to: to, rtt: max(l.RTT, back, leastRTT)})
 			}
 		}
+		// Of links as fast as each other every client takes others first.
+		rand.Shuffle(len(p.links), func(i, j int) { p.links[i], p.links[j] = p.links[j], p.links[i] })
 		slices.SortFunc(p.links, func(a, b link) int { return cmp.Compare(a.rtt, b.rtt) })
 		f.nodes[i] = p
 	}
@@ -113,7 +116,8 @@ func (f *Finder) Explain(r Request) (Explanation, error) {
 		return s.explanation, fmt.Errorf("%w: none of the %d nodes is an exit that may be used and allows %s", ErrNoRoute, len(f.nodes), describe(r))
 	}
 	s.entries()
-	for _, e := range exits {
+	first := rand.IntN(len(exits)) // of exits as near as each other none is preferred
+	for _, e := range slices.Concat(exits[first:], exits[:first]) {
 		s.path, s.steps = append(s.path[:0], e), maxSteps/len(exits)
 		s.extend(s.penalty(e))
 	}
@@ -249,7 +253,7 @@ func (s *search) extend(cost time.Duration) {
 		if s.steps--; s.steps < 0 {
 			return // who says that there are many links does not keep us busy
 		}
-		if s.usable[l.to] && s.leads(l.to) && !s.conflicts(l.to) {
+		if s.usable[l.to] && s.leads(l.to) && !s.f.conflict(l.to, s.path) {
 			s.path = append(s.path, l.to)
 			s.extend(cost + l.rtt)
 			s.path = s.path[:len(s.path)-1]
@@ -274,11 +278,11 @@ func (s *search) tooSlow(cost time.Duration) bool {
 	return len(s.best) == bestRoutes && cost >= s.best[len(s.best)-1].cost
 }
 
-// conflicts says whether the node must not be on one route with the others.
-func (s *search) conflicts(i int) bool {
-	n := &s.f.nodes[i]
-	for _, j := range s.path {
-		o := &s.f.nodes[j]
+// conflict says whether the node must not be on one route with the others.
+func (f *Finder) conflict(i int, others []int) bool {
+	n := &f.nodes[i]
+	for _, j := range others {
+		o := &f.nodes[j]
 		if i == j || n.Owner == o.Owner || n.Group != "" && n.Group == o.Group {
 			return true
 		}
