@@ -32,7 +32,7 @@ func (c *benchCommand) network(ctx context.Context, out command.IO) error {
 		return err
 	}
 	defer w.remove()
-	n, err := w.startNetwork(ctx, "127.0.0.1:0")
+	n, err := w.startNetwork(ctx, usual("127.0.0.1:0"))
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,9 @@
 //	lab clean      remove the lab's folder
 //
 // How it is built: a world (world.go) is the list of running processes
-// (process.go); network.go starts those of Port17, up.go the rest. What runs
+// (process.go); network.go starts those of Port17 at their sites (site.go),
+// up.go the rest. Where links have a delay, a loss or a rate, each of Port17's
+// processes stands on a host of its own (hosts.go). What runs
 // is written to state.json in the lab's folder, from which the other commands
 // read it.
 package main

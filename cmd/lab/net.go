@@ -6,14 +6,45 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"safing/internal/command"
+	"safing/internal/wan"
 )
 
 type netCommand struct {
 	Folder `embed:""`
-	JSON   bool   `help:"Print what runs as JSON."`
-	Socks  string `help:"Where the client's SOCKS proxy listens." default:"127.0.0.1:0"`
+	netFlags
+	JSON  bool   `help:"Print what runs as JSON: addresses, process ids, namespaces, logs."`
+	Socks string `help:"Where the first client's SOCKS proxy listens; with --delay, --loss or --rate on that client's host." default:"127.0.0.1:0"`
+}
+
+// netFlags say which network to start.
+type netFlags struct {
+	Nodes   int           `help:"How many nodes it has, 3 to 200." default:"7"`
+	Exits   int           `help:"How many of them are exits." default:"4"`
+	Clients int           `help:"How many clients it has; each has a SOCKS proxy." default:"1"`
+	Delay   time.Duration `help:"How long each packet takes from one host to another, such as 25ms. Gives every program a network namespace of its own, as --loss and --rate do: needs root."`
+	Loss    wan.Share     `help:"The share of packets that are lost on each link, such as 0.1%." placeholder:"SHARE"`
+	Rate    wan.Rate      `help:"What each link carries in each direction, such as 100mbit. Packets that would wait for more than 100 ms are dropped." placeholder:"RATE"`
+	Seed    uint64        `help:"Chooses which packets are lost." default:"1"`
+}
+
+func (f netFlags) plan(socks string) plan {
+	return plan{
+		nodes: f.Nodes, exits: f.Exits, clients: f.Clients, socks: socks,
+		link: wan.Link{Delay: f.Delay, Loss: f.Loss, Rate: f.Rate}, seed: f.Seed,
+	}
+}
+
+// Help is shown under the command's flags.
+func (c *netCommand) Help() string {
+	return "Without --delay, --loss and --rate everything listens on loopback addresses. With one of them every program stands on a host of its own, " +
+		"a network namespace, and one more is there for destinations; nsenter runs programs on them:\n\n" +
+		"  lab net --json --delay 25ms --loss 0.1% --rate 100mbit > net.json\n" +
+		"  nsenter --net=$(jq -r .server.netns net.json) SERVER\n" +
+		"  nsenter --net=$(jq -r '.processes[]|select(.role==\"client\").netns' net.json) \\\n" +
+		"    curl -x socks5h://$(jq -r .socks net.json) http://10.3.0.1/"
 }
 
 // Run starts the network in a folder of its own below the lab's, so that it
@@ -24,7 +55,7 @@ func (c *netCommand) Run(ctx context.Context, io command.IO) error {
 		return err
 	}
 	defer w.remove()
-	n, err := w.startNetwork(ctx, c.Socks)
+	n, err := w.startNetwork(ctx, c.plan(c.Socks))
 	if err != nil {
 		return interrupted(ctx, err)
 	}

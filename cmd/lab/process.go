@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	startLimit = 30 * time.Second // for a program to say that it is ready
+	startLimit = time.Minute      // for a program to say that it is ready
 	stopLimit  = 10 * time.Second // for a program to end after it was asked to
 	logTail    = 600              // bytes of a failed program's log to show
 )
@@ -23,6 +23,8 @@ const (
 // A process is one running program of the lab.
 type process struct {
 	role, name string
+	host       *host // nil if it runs beside the lab
+	site       *site // of a node
 	cmd        *exec.Cmd
 	log        string            // path of the file with its log
 	ready      map[string]string // what it said when it was ready
@@ -30,9 +32,10 @@ type process struct {
 	err        error             // how it ended; read after ended is closed
 }
 
-// start runs one of the project's programs and waits until it prints its
-// ready line. Its log goes to LOGS/NAME.log.
-func start(ctx context.Context, role, name, logs, program string, args ...string) (*process, error) {
+// start runs one of the project's programs, on a host if there is one, and
+// waits until it prints its ready line. Its log goes to LOGS/NAME.log, behind
+// that of an earlier one.
+func start(ctx context.Context, h *host, role, name, logs, program string, args ...string) (*process, error) {
 	path, err := programPath(program)
 	if err != nil {
 		return nil, err
@@ -41,12 +44,12 @@ func start(ctx context.Context, role, name, logs, program string, args ...string
 		return nil, err
 	}
 	p := &process{
-		role: role, name: name,
+		role: role, name: name, host: h,
 		cmd:   exec.Command(path, args...),
 		log:   filepath.Join(logs, name+".log"),
 		ended: make(chan struct{}),
 	}
-	log, err := os.Create(p.log)
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +62,7 @@ func start(ctx context.Context, role, name, logs, program string, args ...string
 	if err != nil {
 		return nil, err
 	}
-	if err := p.cmd.Start(); err != nil {
+	if err := h.do(p.cmd.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	if err := p.awaitReady(ctx, out); err != nil {

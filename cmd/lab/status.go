@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"safing/internal/command"
+	"safing/internal/wan"
 )
 
 // Folder is the flag that every command of the lab shares.
@@ -36,6 +38,8 @@ type state struct {
 	Stamp       string         `json:"stamp,omitempty"`
 	Names       string         `json:"names,omitempty"`
 	Cgroup      string         `json:"cgroup,omitempty"`
+	Links       *linkState     `json:"links,omitempty"`
+	Server      *hostState     `json:"server,omitempty"` // for destinations
 	Processes   []processState `json:"processes"`
 }
 
@@ -49,7 +53,24 @@ type processState struct {
 	Owner   string `json:"owner,omitempty"`
 	Country string `json:"country,omitempty"`
 	Exit    bool   `json:"exit,omitempty"`
+	API     string `json:"api,omitempty"`
+	Netns   string `json:"netns,omitempty"`
 	Log     string `json:"log"`
+}
+
+// A linkState says what each link does to packets, where it does anything.
+type linkState struct {
+	Delay time.Duration `json:"delay_ns"` // one way
+	Loss  wan.Share     `json:"loss"`     // of all packets
+	Rate  wan.Rate      `json:"rate_bps"` // 0: unlimited
+	Seed  uint64        `json:"seed"`
+}
+
+// A hostState is a host's address and its network namespace, as nsenter --net
+// takes it.
+type hostState struct {
+	Address netip.Addr `json:"address"`
+	Netns   string     `json:"netns"`
 }
 
 func statePath(dir string) string { return filepath.Join(dir, "state.json") }
@@ -61,6 +82,10 @@ func (w *world) describe(n *network) state {
 		Network: n.name, NetworkFile: n.file, Authority: n.authority,
 		Socks: n.socks.String(), SocksPort: n.socks.Port(), ClientAPI: n.socket,
 	}
+	if h := w.hosts; h != nil {
+		s.Links = &linkState{Delay: h.link.Delay, Loss: h.link.Loss, Rate: h.link.Rate, Seed: h.seed}
+		s.Server = &hostState{Address: h.server.addr, Netns: h.server.netns.Path()}
+	}
 	for _, p := range w.snapshot() {
 		s.Processes = append(s.Processes, p.describe())
 	}
@@ -68,17 +93,18 @@ func (w *world) describe(n *network) state {
 }
 
 func (p *process) describe() processState {
-	d := processState{Role: p.role, Name: p.name, PID: p.cmd.Process.Pid, Running: true, ID: p.ready["id"], Log: p.log}
+	d := processState{Role: p.role, Name: p.name, PID: p.cmd.Process.Pid, Running: true, ID: p.ready["id"], API: p.ready["api"], Log: p.log}
 	for _, key := range []string{"listen", "http", "socks", "ui"} {
 		if a := p.ready[key]; a != "" {
 			d.Address = a
 			break
 		}
 	}
-	for _, s := range sites() {
-		if p.role == "node" && s.name == p.name {
-			d.Owner, d.Country, d.Exit = s.owner, s.country, s.exit
-		}
+	if s := p.site; s != nil {
+		d.Owner, d.Country, d.Exit = s.owner, s.country, s.exit
+	}
+	if p.host != nil {
+		d.Netns = p.host.netns.Path()
 	}
 	return d
 }

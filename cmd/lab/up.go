@@ -70,7 +70,7 @@ func (c *upCommand) Run(ctx context.Context, io command.IO) error {
 // start starts the network, Stamp, the name server and Portmaster, and checks
 // that they answer. What it started is in w, also when it fails.
 func (c *upCommand) start(ctx context.Context, w *world) (state, error) {
-	n, err := w.startNetwork(ctx, c.Socks)
+	n, err := w.startNetwork(ctx, usual(c.Socks))
 	if err != nil {
 		return state{}, err
 	}

@@ -24,6 +24,7 @@ type world struct {
 
 	mu        sync.Mutex
 	processes []*process // in the order in which they started
+	hosts     *hosts     // nil if everything runs beside the lab
 }
 
 // errRuns means that another lab holds the folder.
@@ -64,7 +65,12 @@ func openTemporary(state, prefix string, out io.Writer) (*world, error) {
 
 // start starts a program as part of the world.
 func (w *world) start(ctx context.Context, role, name, program string, args ...string) (*process, error) {
-	p, err := start(ctx, role, name, w.logs(), program, args...)
+	return w.startOn(ctx, nil, role, name, program, args...)
+}
+
+// startOn is start on a host; nil means beside the lab.
+func (w *world) startOn(ctx context.Context, h *host, role, name, program string, args ...string) (*process, error) {
+	p, err := start(ctx, h, role, name, w.logs(), program, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +78,13 @@ func (w *world) start(ctx context.Context, role, name, program string, args ...s
 	w.processes = append(w.processes, p)
 	w.mu.Unlock()
 	return p, nil
+}
+
+// forget takes a process that has ended out of the world.
+func (w *world) forget(p *process) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.processes = slices.DeleteFunc(w.processes, func(q *process) bool { return p == q })
 }
 
 // run runs one of the project's programs to its end and returns what it prints.
@@ -110,11 +123,13 @@ func (w *world) snapshot() []*process {
 	return slices.Clone(w.processes)
 }
 
-// stop stops every process, the last started first.
+// stop stops every process, the last started first, and removes the hosts.
 func (w *world) stop() {
 	for _, p := range slices.Backward(w.snapshot()) {
 		p.stop()
 	}
+	w.hosts.close()
+	w.hosts = nil
 }
 
 // close stops every process and gives the folder up.
