@@ -23,7 +23,7 @@ type nodeCommand struct {
 	Country        string   `help:"Where it stands, such as DE." placeholder:"CODE"`
 	ASN            uint32   `help:"Number of its network." placeholder:"N"`
 	Contact        string   `help:"How to reach the operator." placeholder:"TEXT"`
-	ExitPolicy     []string `help:"Where the node connects to for others; the first rule that matches decides, and what none matches is refused. Rules are like \"accept *:80,443\" and \"reject 192.0.2.0/24:*\"; none, web and public stand for sets of rules. May be repeated." default:"none" sep:"none" placeholder:"RULE"`
+	ExitPolicy     []string `help:"Where the node connects to for others; the first rule that matches decides, and what none matches is refused. Rules are like \"accept *:80,443\" and \"reject 192.0.2.0/24:*\"; none, web, reduced and public stand for sets of rules. May be repeated." default:"none" sep:"none" placeholder:"RULE"`
 	MaxLinks       int      `help:"Nodes to which it keeps links." default:"16"`
 	MaxConnections int      `help:"Connections to destinations, and sockets for datagrams, that an exit has at once; each is an open file." default:"8192"`
 	passphraseFile
@@ -46,7 +46,7 @@ func (c *nodeCommand) Run(ctx context.Context, io command.IO) error {
 	}
 	n, err := node.Start(ctx, node.Config{
 		Identity: key, Network: network, Listen: c.Listen, Name: c.Name, Owner: c.Owner, Group: c.Group,
-		Country: c.Country, ASN: c.ASN, Contact: c.Contact, Exit: policy, State: c.State, MaxLinks: c.MaxLinks, MaxConnections: c.MaxConnections,
+		Country: c.Country, ASN: c.ASN, Contact: c.Contact, Exit: policy, State: c.State, MaxLinks: c.MaxLinks, ExitLimits: node.ExitLimits{Connections: c.MaxConnections},
 		Log: logTo(io, c.Verbose),
 	})
 	if errors.Is(err, syscall.EADDRINUSE) {

@@ -61,6 +61,14 @@ const (
 	Failed
 	// Idle: no datagram has passed for a while.
 	Idle
+	// ExitFull: the exit has as many connections, associations or lookups of
+	// names as it makes.
+	ExitFull
+	// TooFast: the circuit makes connections faster than the exit allows.
+	TooFast
+	// Crowded: through this exit, connections to the destination are made faster
+	// than it allows.
+	Crowded
 
 	endStream // the first number that is no reason
 )
@@ -125,6 +133,12 @@ func (r Reason) streamText() string {
 		return "the exit could not connect"
 	case Idle:
 		return "no datagram has passed for a while"
+	case ExitFull:
+		return "the exit makes no more connections at the moment"
+	case TooFast:
+		return "the circuit makes connections faster than the exit allows"
+	case Crowded:
+		return "too many connect to the destination through this exit at the moment"
 	}
 	return fmt.Sprintf("reason %d", uint8(r))
 }

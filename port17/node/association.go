@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"safing/netmap"
 	"safing/port17/cell"
 	"safing/port17/circuit/stream"
 )
@@ -34,6 +35,7 @@ var datagrams = sync.Pool{New: func() any { return new(datagram) }}
 // each family of addresses, and those back that come from where it has sent to.
 type association struct {
 	exit    *exit
+	budget  *budget // of its circuit
 	stream  *stream.Stream
 	packets *stream.Datagrams
 	names   names
@@ -50,10 +52,10 @@ type association struct {
 }
 
 // associate serves a stream of datagrams to its end, and gives its slot back.
-func (e *exit) associate(s *stream.Stream, free func()) {
+func (e *exit) associate(s *stream.Stream, b *budget, free func()) {
 	defer free()
 	ctx, cancel := context.WithCancel(e.ctx)
-	a := &association{exit: e, stream: s, packets: stream.NewDatagrams(s), begun: time.Now()}
+	a := &association{exit: e, budget: b, stream: s, packets: stream.NewDatagrams(s), begun: time.Now()}
 	a.names.start(ctx, e, a.sendFirst)
 	unregister := context.AfterFunc(e.ctx, func() { s.Reset(cell.ShuttingDown) })
 	defer unregister()
@@ -131,8 +133,11 @@ func (a *association) sendFirst(addresses []netip.Addr, port uint16, p []byte) {
 var errPolicy = errors.New("the exit's policy does not allow it")
 
 func why(err error) drop {
-	if errors.Is(err, errPolicy) {
+	switch {
+	case errors.Is(err, errPolicy):
 		return dropPolicy
+	case errors.Is(err, errTooFast), errors.Is(err, errCrowded):
+		return dropLimit
 	}
 	return dropFailed
 }
@@ -141,8 +146,10 @@ func (a *association) sendTo(to netip.AddrPort, p []byte) error {
 	a.mu.Lock()
 	known := a.peers.has(to)
 	a.mu.Unlock()
-	if !known && !a.exit.allows(to) {
-		return errPolicy
+	if !known {
+		if err := a.admit(to); err != nil {
+			return err
+		}
 	}
 	c, err := a.socket(to)
 	if err != nil {
@@ -154,6 +161,19 @@ func (a *association) sendTo(to netip.AddrPort, p []byte) error {
 	a.touch()
 	_, err = c.WriteToUDPAddrPort(p, to)
 	return err
+}
+
+// admit says why datagrams may not go to an address to which none went of late.
+func (a *association) admit(to netip.AddrPort) error {
+	switch {
+	case !a.exit.allows(to):
+		return errPolicy
+	case netmap.IsPublic(to.Addr()) && !a.budget.take():
+		return errTooFast
+	case !a.exit.destinations.take(to.Addr()):
+		return errCrowded
+	}
+	return nil
 }
 
 // allows says whether datagrams may go to the address.

@@ -243,7 +243,7 @@ func TestAssociationBounds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantEnd(t, use(t, second), cell.Failed)
+	wantEnd(t, use(t, second), cell.ExitFull)
 	d.Close()
 	for deadline := time.Now().Add(5 * time.Second); ; {
 		again, err := c.Open(cell.Target{UDP: true}, nil)

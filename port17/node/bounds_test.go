@@ -133,7 +133,7 @@ func TestExitConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	var reset *stream.Error
-	if _, err := ask(); !errors.As(err, &reset) || reset.Reason != cell.Failed {
+	if _, err := ask(); !errors.As(err, &reset) || reset.Reason != cell.ExitFull {
 		t.Errorf("one too many: %v", err)
 	}
 	first.Close()

@@ -84,7 +84,7 @@ func linked(t *testing.T) (*Node, *link.Link, circuit.Hop) {
 		t.Fatal(err)
 	}
 	n := &Node{
-		keys: keys, exit: newExit(netmap.ExitPolicy{}, nil, 1),
+		keys: keys, exit: newExit(netmap.ExitPolicy{}, nil, ExitLimits{}),
 		circuits: circuits{limit: maxCircuits}, handshakes: make(chan func(), 1),
 		neighbours: make(map[netmap.NodeID]*link.Link), links: make(map[*link.Link]bool),
 	}

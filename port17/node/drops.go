@@ -3,6 +3,7 @@ package node
 // Drops says how many datagrams an exit did not pass on, by reason.
 type Drops struct {
 	Policy   uint64 // to where the exit's policy does not lead
+	Limit    uint64 // to more addresses than the exit's limits allow
 	Name     uint64 // to names without an address, or too many at a time
 	Stranger uint64 // from addresses to which nothing was sent
 	Full     uint64 // to an origin that takes them too slowly
@@ -13,6 +14,7 @@ type drop int
 
 const (
 	dropPolicy drop = iota
+	dropLimit
 	dropName
 	dropStranger
 	dropFull
@@ -26,7 +28,7 @@ func (e *exit) drop(d drop) { e.drops[d].Add(1) }
 func (n *Node) Drops() Drops {
 	count := func(d drop) uint64 { return n.exit.drops[d].Load() }
 	return Drops{
-		Policy: count(dropPolicy), Name: count(dropName), Stranger: count(dropStranger),
+		Policy: count(dropPolicy), Limit: count(dropLimit), Name: count(dropName), Stranger: count(dropStranger),
 		Full: count(dropFull), Failed: count(dropFailed),
 	}
 }

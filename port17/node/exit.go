@@ -7,10 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"safing/netmap"
@@ -20,12 +18,6 @@ import (
 	"safing/tinker"
 )
 
-const (
-	lookupTimeout  = 10 * time.Second
-	connectTimeout = 20 * time.Second
-	maxAddresses   = 4 // of a name that are tried
-)
-
 var errOutOfMemory = errors.New("node: out of memory")
 
 // becomeExit makes this node the circuit's end and serves what came with the
@@ -33,7 +25,7 @@ var errOutOfMemory = errors.New("node: out of memory")
 func (r *relay) becomeExit(position int, first []byte) cell.Reason {
 	r.mux = stream.New(stream.Config{
 		Pool: &r.node.pool, Start: cell.HeaderSize + 1, Size: cell.ContentSize(position),
-		Accept: r.node.exit.accept, Refused: r.node.exit.ended.add,
+		Accept: r.node.exit.forCircuit(), Refused: r.node.exit.ended.add,
 		Send: func(cells []*cell.Buf) error {
 			err := r.sendOwn(cells)
 			if err != nil {
@@ -77,22 +69,21 @@ func sendReason(err error) cell.Reason {
 	return cell.LinkBroken
 }
 
-// A resolver is a [net.Resolver].
-type resolver interface {
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
-}
-
 // An exit connects streams to their targets.
 type exit struct {
 	policy   netmap.ExitPolicy
 	from     []netip.Addr // the node's own addresses
 	resolver resolver
+	limits   ExitLimits
 	slots    chan struct{} // one for each connection or socket: they are files, which links need too
+	naming   chan struct{} // one for each name that is looked up for a connection
 
 	associations chan struct{} // a slot for each
 	lookups      chan struct{} // a slot for each of their lookups
+	destinations destinations
 	drops        [dropReasons]atomic.Uint64
 	ended        endings       // of streams
+	names        lookups       // what became of those that were looked up
 	idle         time.Duration // after which associations end
 	idleDNS      time.Duration // those of which all datagrams went to resolvers
 
@@ -104,11 +95,14 @@ type exit struct {
 	streams map[*stream.Stream]struct{} // that are connected
 }
 
-func newExit(policy netmap.ExitPolicy, from []netip.Addr, connections int) *exit {
+func newExit(policy netmap.ExitPolicy, from []netip.Addr, limits ExitLimits) *exit {
+	limits = limits.withDefaults()
 	e := &exit{
-		policy: policy, from: from, resolver: &net.Resolver{PreferGo: true}, slots: make(chan struct{}, connections),
+		policy: policy, from: from, resolver: &net.Resolver{PreferGo: true}, limits: limits,
+		slots: make(chan struct{}, limits.Connections), naming: make(chan struct{}, maxLookupsTCP),
 		associations: make(chan struct{}, maxAssociations), lookups: make(chan struct{}, exitLookups),
-		idle: idleTime, idleDNS: idleDNS, streams: make(map[*stream.Stream]struct{}),
+		destinations: newDestinations(limits.DestinationRate),
+		idle:         idleTime, idleDNS: idleDNS, streams: make(map[*stream.Stream]struct{}),
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	return e
@@ -126,11 +120,16 @@ func (e *exit) close() {
 	e.running.Wait()
 }
 
+// forCircuit returns what takes the new streams of one circuit.
+func (e *exit) forCircuit() func(*stream.Stream, cell.Target) {
+	b := e.newBudget()
+	return func(s *stream.Stream, to cell.Target) { e.accept(s, to, b) }
+}
+
 // accept takes a new stream. It must not block.
-func (e *exit) accept(s *stream.Stream, to cell.Target) {
+func (e *exit) accept(s *stream.Stream, to cell.Target, b *budget) {
 	if e.ctx.Err() != nil {
-		s.Reset(cell.ShuttingDown)
-		e.ended.add(cell.ShuttingDown)
+		e.refuse(s, cell.ShuttingDown)
 		return
 	}
 	slots, serve := e.slots, e.serve
@@ -140,16 +139,21 @@ func (e *exit) accept(s *stream.Stream, to cell.Target) {
 	select {
 	case slots <- struct{}{}:
 	default:
-		s.Reset(cell.Failed)
-		e.ended.add(cell.Failed)
+		e.refuse(s, cell.ExitFull)
 		return
 	}
 	e.running.Go(func() {
-		serve(s, func() {
+		serve(s, b, func() {
 			e.ended.add(endReason(s.Err()))
 			<-slots
 		})
 	})
+}
+
+// refuse ends a stream that is not served.
+func (e *exit) refuse(s *stream.Stream, reason cell.Reason) {
+	s.Reset(reason)
+	e.ended.add(reason)
 }
 
 // endReason is why a stream has ended that was served.
@@ -162,8 +166,8 @@ func endReason(err error) cell.Reason {
 }
 
 // serve connects a stream and gives its slot back once it has ended.
-func (e *exit) serve(s *stream.Stream, free func()) {
-	conn, reason := e.connectFor(s)
+func (e *exit) serve(s *stream.Stream, b *budget, free func()) {
+	conn, reason := e.connectFor(s, b)
 	if reason != 0 {
 		s.Reset(reason)
 		free()
@@ -177,7 +181,7 @@ func (e *exit) serve(s *stream.Stream, free func()) {
 }
 
 // connectFor connects to the stream's target, as long as the stream lasts.
-func (e *exit) connectFor(s *stream.Stream) (*net.TCPConn, cell.Reason) {
+func (e *exit) connectFor(s *stream.Stream, b *budget) (*net.TCPConn, cell.Reason) {
 	ctx, cancel := context.WithTimeout(e.ctx, connectTimeout)
 	defer cancel()
 	stopped := make(chan struct{})
@@ -189,95 +193,7 @@ func (e *exit) connectFor(s *stream.Stream) (*net.TCPConn, cell.Reason) {
 		}
 	}()
 	defer close(stopped)
-	return e.connect(ctx, s.Target())
-}
-
-// connect returns a connection to the target, or why there is none.
-func (e *exit) connect(ctx context.Context, to cell.Target) (*net.TCPConn, cell.Reason) {
-	if !e.policy.AllowsPort(to.Port) {
-		return nil, cell.Policy
-	}
-	own, err := e.own()
-	if err != nil {
-		return nil, cell.Failed
-	}
-	addresses := []netip.Addr{to.Addr}
-	if to.Host != "" {
-		if addresses, err = e.lookup(ctx, to.Host); err != nil {
-			return nil, cell.NoSuchName
-		}
-	}
-	reason := cell.Policy
-	tried := 0
-	for _, a := range addresses {
-		address := netip.AddrPortFrom(a.Unmap(), to.Port)
-		if !e.policy.Allows(address, own...) || tried == maxAddresses {
-			continue
-		}
-		tried++
-		var dialer net.Dialer
-		if from := e.source(address.Addr()); from.IsValid() {
-			dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
-		}
-		conn, err := dialer.DialContext(ctx, "tcp", address.String())
-		if err == nil {
-			return conn.(*net.TCPConn), 0
-		}
-		reason = dialReason(err)
-	}
-	return nil, reason
-}
-
-// lookup returns a name's addresses. The name is absolute, so that it means the
-// same at every exit: no domain of the operator's search list is tried behind
-// it. Localhost is no name of the DNS (RFC 6761, 6.3).
-func (e *exit) lookup(ctx context.Context, name string) ([]netip.Addr, error) {
-	if strings.EqualFold(name, "localhost") {
-		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	return e.resolver.LookupNetIP(ctx, "ip", name+".")
-}
-
-// own returns the machine's addresses: those that the node publishes, which may
-// be on another machine that passes on, and those of its interfaces now.
-func (e *exit) own() ([]netip.Addr, error) {
-	interfaces, err := net.InterfaceAddrs()
-	own := slices.Clone(e.from)
-	for _, i := range interfaces {
-		if n, ok := i.(*net.IPNet); ok {
-			if a, ok := netip.AddrFromSlice(n.IP); ok {
-				own = append(own, a.Unmap())
-			}
-		}
-	}
-	return own, err
-}
-
-// source is the address to connect from: the node's own of the same family, so
-// that what an exit does is seen to come from the exit. Without one it is not
-// valid, and the system chooses.
-func (e *exit) source(to netip.Addr) netip.Addr {
-	for _, a := range e.from {
-		if a.Is4() == to.Is4() && a.IsLoopback() == to.IsLoopback() {
-			return a
-		}
-	}
-	return netip.Addr{}
-}
-
-func dialReason(err error) cell.Reason {
-	var timeout interface{ Timeout() bool }
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return cell.Refused
-	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
-		return cell.Unreachable
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return cell.TimedOut
-	}
-	return cell.Failed
+	return e.connect(ctx, s.Target(), b)
 }
 
 // splice copies both ways until both have ended. An abrupt end on one side is

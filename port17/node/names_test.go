@@ -44,7 +44,7 @@ func (r *slow) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, e
 func namesOf(t *testing.T, f func(n *names, r *slow, delivered func() []string)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		e := newExit(netmap.ExitPolicy{}, nil, 1)
+		e := newExit(netmap.ExitPolicy{}, nil, ExitLimits{})
 		r := &slow{answer: make(chan struct{}, 1000)}
 		e.resolver = r
 		ctx, cancel := context.WithCancel(t.Context())

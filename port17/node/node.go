@@ -25,11 +25,10 @@ import (
 const Version = "port17/1"
 
 const (
-	defaultMaxLinks       = 16
-	defaultMaxClients     = 4096
-	defaultMaxConnections = 8192
-	maxCells              = 256 << 10 // in queues of one node, 1 GiB
-	maxHandshakes         = 1024      // that wait
+	defaultMaxLinks   = 16
+	defaultMaxClients = 4096
+	maxCells          = 256 << 10 // in queues of one node, 1 GiB
+	maxHandshakes     = 1024      // that wait
 )
 
 // Config says who a node is and what it does.
@@ -43,15 +42,13 @@ type Config struct {
 	Name, Owner, Group, Country, Contact string
 	ASN                                  uint32
 	Exit                                 netmap.ExitPolicy
+	ExitLimits                           ExitLimits
 	// State is the folder in which the map is kept.
 	State string
 	// MaxLinks is how many nodes it keeps links to; 0 means 16.
 	MaxLinks int
 	// MaxClients is how many links it takes from others; 0 means 4096.
 	MaxClients int
-	// MaxConnections is how many connections to destinations, and sockets for
-	// datagrams, it has at once as an exit; 0 means 8192. Each is a file.
-	MaxConnections int
 	// Period is the time between two descriptors; 0 means the authority's
 	// default.
 	Period time.Duration
@@ -65,9 +62,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxClients <= 0 {
 		c.MaxClients = defaultMaxClients
-	}
-	if c.MaxConnections <= 0 {
-		c.MaxConnections = defaultMaxConnections
 	}
 	if c.Period <= 0 {
 		c.Period = authority.DefaultPeriod
@@ -129,7 +123,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		n.closeListeners()
 		return nil, err
 	}
-	n.exit = newExit(c.Exit, n.descriptor.IPs(), c.MaxConnections)
+	n.exit = newExit(c.Exit, n.descriptor.IPs(), c.ExitLimits)
 	ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	for range runtime.GOMAXPROCS(0) {
 		n.running.Go(func() { n.handshake(ctx) })

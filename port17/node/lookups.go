@@ -1,0 +1,25 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+)
+
+// lookups count what became of names that were looked up.
+type lookups struct{ found, missing, late, failed atomic.Uint64 }
+
+func (l *lookups) count(err error) {
+	var dns *net.DNSError
+	switch {
+	case err == nil:
+		l.found.Add(1)
+	case errors.As(err, &dns) && dns.IsNotFound:
+		l.missing.Add(1)
+	case errors.As(err, &dns) && dns.IsTimeout, errors.Is(err, context.DeadlineExceeded):
+		l.late.Add(1)
+	default:
+		l.failed.Add(1)
+	}
+}
