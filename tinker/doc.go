@@ -36,6 +36,9 @@
 // Formats, reasons and limits are in docs/spec/tinker.md. The package does no
 // input or output and keeps no files.
 //
+// Keys that are no longer needed are forgotten as the protocol goes on; what
+// ends in between has a Close that forgets the rest.
+//
 // Prekeys and Workers may be used concurrently. A Session may be used by one
 // goroutine that sends and one that receives; of an Onion and a Relay the same
 // holds. An Initiator is for one goroutine.

@@ -103,13 +103,25 @@ func (i *Initiator) Suite() SuiteID { return i.suite.id }
 // session's.
 func (i *Initiator) Early() *Sealer { return i.early }
 
+// Close forgets all keys that are not a session's yet, those of Early too.
+// Nobody may use the initiator or its sealer meanwhile.
+func (i *Initiator) Close() {
+	clear(i.first.root)
+	i.early.Close()
+	i.ephemeral = nil
+}
+
 // Finish reads the reply, verifies that the responder has the same keys, and
 // returns the session. A reply that does not fit gives [ErrDecrypt]; one that
 // sends the initiator back with another descriptor gives a [*RetryError].
-// After an error, Finish may be called again, with another reply.
+// After an error, Finish may be called again, with another reply. After Close
+// the error is [ErrClosed].
 func (i *Initiator) Finish(reply []byte) (*Session, error) {
 	if err := parseRetry(reply); err != nil {
 		return nil, fmt.Errorf("read the reply: %w", err)
+	}
+	if i.ephemeral == nil {
+		return nil, fmt.Errorf("read the reply: %w", ErrClosed)
 	}
 	if len(reply) != i.suite.id.ReplySize() || reply[0] != replyAccept {
 		return nil, fmt.Errorf("read the reply: %w: %d bytes, want %d", ErrDecrypt, len(reply), i.suite.id.ReplySize())

@@ -63,8 +63,8 @@ func (o *Onion) Hops() int { return len(o.out.sealers) }
 
 // Seal puts the layers around the content of a cell for the last hop. The
 // content stands in the payload behind one byte for each hop, and has the
-// [ContentSize] of the last hop's position. The only error is [ErrExpired].
-// Seal panics when the route has no hop, or typ is above [MaxType].
+// [ContentSize] of the last hop's position. The only errors are [ErrExpired] and
+// [ErrClosed]. Seal panics when the route has no hop, or typ is above [MaxType].
 func (o *Onion) Seal(payload []byte, typ byte) error {
 	return o.out.one(o.Hops()-1, payload, typ, nil)
 }

@@ -24,7 +24,7 @@ var (
 	ErrFull          = errors.New("no more hellos can be taken with this prekey")
 	ErrDecrypt       = errors.New("message does not open")
 	ErrTooShort      = errors.New("message is too short")
-	ErrClosed        = errors.New("prekeys are closed")
+	ErrClosed        = errors.New("the keys were forgotten")
 )
 
 // A PrekeyConfig says whose prekeys these are. Zero values mean the defaults.

@@ -16,6 +16,8 @@ var (
 	ErrNoOffer = errors.New("no offer waits for this side")
 	// ErrSuiteRefused: the responder does not step to the suite.
 	ErrSuiteRefused = errors.New("suite is refused")
+	// ErrOtherStep: the step is to be sealed by the session that it belongs to.
+	ErrOtherStep = errors.New("step of the ratchet belongs to another session")
 )
 
 const offerHeader = 2 // suite
@@ -47,6 +49,7 @@ type Session struct {
 	th        [32]byte // the transcript with all steps
 	offer     *offer   // the initiator's that waits
 	step      *Step    // the last one
+	closed    bool
 }
 
 // An offer waits for its answer.
@@ -63,6 +66,7 @@ type Step struct {
 	// of the message that it seals with the step. The initiator's is empty.
 	Message []byte
 
+	by     *Sealer // whose chain is replaced
 	send   *chain
 	sealed atomic.Bool
 }
@@ -73,11 +77,26 @@ func (s *Session) Suite() SuiteID { return s.suite.id }
 // Limit replaces the limits. It must be called before the session is used.
 func (s *Session) Limit(l Limits) { s.Send.limits, s.Recv.limits = l, l }
 
+// Close forgets all keys, also those of a step under way. Nobody may use the
+// session meanwhile; afterwards everything returns [ErrClosed].
+func (s *Session) Close() {
+	s.Send.Close()
+	s.Recv.Close()
+	if s.underWay() {
+		s.step.send.erase()
+	}
+	clear(s.next)
+	s.next, s.offer, s.step, s.closed = nil, nil, nil, true
+}
+
 // Offer begins a step to the suite, which may be another one than before. The
 // result is to be sent to the responder in a message of its own. Only the
-// initiator offers. The errors wrap [ErrNoOffer], [ErrStepUnderWay] and
-// [ErrUnknownSuite].
+// initiator offers. The errors wrap [ErrNoOffer], [ErrStepUnderWay],
+// [ErrUnknownSuite] and [ErrClosed].
 func (s *Session) Offer(id SuiteID) ([]byte, error) {
+	if s.closed {
+		return nil, fmt.Errorf("offer a step: %w", ErrClosed)
+	}
 	if !s.initiator {
 		return nil, fmt.Errorf("offer a step: %w: only the initiator offers", ErrNoOffer)
 	}
@@ -104,8 +123,12 @@ func (s *Session) underWay() bool { return s.step != nil && !s.step.sealed.Load(
 // Accept answers an offer. check says whether the session may go from one
 // suite to the other; if it is nil, only a step within the suite is accepted.
 // The errors wrap [ErrNoOffer], [ErrStepUnderWay], [ErrUnknownSuite],
-// [ErrSuiteRefused] and [ErrDecrypt]; after one, the session must be ended.
+// [ErrSuiteRefused], [ErrDecrypt] and [ErrClosed]; after one, the session must
+// be ended.
 func (s *Session) Accept(message []byte, check func(from, to SuiteID) error) (*Step, error) {
+	if s.closed {
+		return nil, fmt.Errorf("accept a step: %w", ErrClosed)
+	}
 	if s.initiator {
 		return nil, fmt.Errorf("accept a step: %w: only the responder accepts", ErrNoOffer)
 	}
@@ -128,7 +151,7 @@ func (s *Session) Accept(message []byte, check func(from, to SuiteID) error) (*S
 		return nil, fmt.Errorf("accept a step: %w", err)
 	}
 	s.Recv.ahead = forward
-	s.step = &Step{Message: enc, send: backward}
+	s.step = &Step{Message: enc, by: s.Send, send: backward}
 	return s.step, nil
 }
 
@@ -164,10 +187,13 @@ func (s *Session) permit(to SuiteID, check func(from, to SuiteID) error) error {
 }
 
 // Complete reads the responder's ACCEPT, which was the content of the last
-// message that Recv opened. The errors wrap [ErrNoOffer] and [ErrDecrypt];
-// after one, the session must be ended. A message that was altered is noticed
+// message that Recv opened. The errors wrap [ErrNoOffer], [ErrDecrypt] and
+// [ErrClosed]; after one, the session must be ended. A message that was altered is noticed
 // with the next one that Recv opens.
 func (s *Session) Complete(accept []byte) (*Step, error) {
+	if s.closed {
+		return nil, fmt.Errorf("complete a step: %w", ErrClosed)
+	}
 	if s.offer == nil || !s.Recv.held {
 		return nil, fmt.Errorf("complete a step: %w", ErrNoOffer)
 	}
@@ -186,7 +212,7 @@ func (s *Session) Complete(accept []byte) (*Step, error) {
 	s.offer = nil
 	s.Recv.replace(backward)
 	s.Recv.held = false
-	s.step = &Step{send: forward}
+	s.step = &Step{by: s.Send, send: forward}
 	return s.step, nil
 }
 

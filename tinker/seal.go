@@ -72,15 +72,20 @@ func sealerOf(c *chain) *Sealer {
 
 // Seal encrypts a message in place. buf is one byte that Seal sets, the
 // content, and 16 bytes of room; all of it becomes ciphertext. typ is 0 to
-// [MaxType]. The only error is [ErrExpired]; then nothing was sealed. Seal
-// panics when buf has no room for that, or typ is above MaxType.
+// [MaxType]. The only errors are [ErrExpired], and [ErrClosed] after Close; then
+// nothing was sealed. Seal panics when buf has no room for that, or typ is above
+// MaxType.
 func (s *Sealer) Seal(buf []byte, typ byte) error { return s.seal(buf, typ, 0) }
 
 // SealStep is Seal for the message that completes a step of the ratchet: the
 // responder's holds the step's message, the initiator's may hold anything.
 // What is sealed after it has the protection of the new root. A step is sealed
-// once; after an error it is still under way.
+// once; after an error it is still under way. A step of another session is
+// refused with [ErrOtherStep].
 func (s *Sealer) SealStep(buf []byte, typ byte, step *Step) error {
+	if step.by != s {
+		return ErrOtherStep
+	}
 	if step.sealed.Load() {
 		panic("tinker: a step of the ratchet was sealed before")
 	}
@@ -98,6 +103,9 @@ func (s *Sealer) seal(buf []byte, typ, flags byte) error {
 	if len(buf) < LayerOverhead {
 		panic("tinker: no room for a type and a tag")
 	}
+	if s.aead == nil {
+		return ErrClosed
+	}
 	now := time.Now()
 	if s.expired(now, len(buf)) {
 		return ErrExpired
@@ -112,6 +120,9 @@ func (s *Sealer) seal(buf []byte, typ, flags byte) error {
 	}
 	return nil
 }
+
+// Close forgets the keys. Nobody may use the sealer meanwhile.
+func (s *Sealer) Close() { s.erase() }
 
 func checkType(typ byte) {
 	if typ > MaxType {
@@ -143,7 +154,7 @@ func (s *Sealer) appendSealed(dst, content []byte, seal func([]byte) error) ([]b
 
 // An Opener is the receiving end of one direction. The first message that does
 // not open ends it: from then on every call returns [ErrDecrypt], or
-// [ErrExpired] if it came to a limit.
+// [ErrExpired] if it came to a limit, or [ErrClosed] after Close.
 type Opener struct {
 	direction
 	ahead *chain // of the next root, where the sender may begin it
@@ -208,6 +219,17 @@ func (o *Opener) ratchet() {
 	}
 	o.replace(o.ahead)
 	o.ahead = nil
+}
+
+// Close forgets the keys. Nobody may use the opener meanwhile.
+func (o *Opener) Close() {
+	if o.err == nil {
+		o.end(ErrClosed) //nolint:errcheck // it is the one given
+	}
+	if o.ahead != nil {
+		o.ahead.erase()
+		o.ahead = nil
+	}
 }
 
 func (o *Opener) end(err error) error {

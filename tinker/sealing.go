@@ -99,7 +99,7 @@ func (s *sealing) together(n int) int {
 	now := time.Now()
 	for _, sealer := range s.sealers {
 		n = min(n, sealer.left())
-		if now.Sub(sealer.since) >= stepTime || sealer.expired(now, n*unitSize) {
+		if sealer.aead == nil || now.Sub(sealer.since) >= stepTime || sealer.expired(now, n*unitSize) {
 			return 1
 		}
 	}

@@ -202,7 +202,7 @@ func (v stepVector) check(t *testing.T, a, b *Session, r *reference) {
 		t.Fatal(err)
 	}
 	b.Recv.ahead = forward
-	answer, last := &Step{Message: v.Accept, send: backward}, (*Step)(nil)
+	answer, last := &Step{Message: v.Accept, by: b.Send, send: backward}, (*Step)(nil)
 	for n, m := range v.Messages {
 		switch {
 		case !m.Ratchet:
