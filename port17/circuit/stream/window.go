@@ -10,8 +10,9 @@ const (
 	leastWindow = 64
 	maxWindow   = 4096
 	// slack is the queueing that a window allows for beside one round trip. It
-	// covers what scheduling and batching add where the round trip is short.
-	slack = 10 * time.Millisecond
+	// covers what batching and a turn of the system's scheduler add where the
+	// round trip is short; what waits there delays everybody behind it.
+	slack = 3 * time.Millisecond
 	// memory is for how long the least round trip counts.
 	memory = 20 * time.Second
 )
