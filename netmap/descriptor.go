@@ -35,6 +35,7 @@ type Descriptor struct {
 	Capacity  uint64 // bytes a second; 0 if unknown
 	Version   string
 	Contact   string
+	Closed    bool      // takes no new circuits: it stops, or has used up its volume
 	Published time.Time // to the second
 }
 
@@ -88,11 +89,11 @@ func OpenDescriptor(signed []byte) (*Descriptor, error) {
 }
 
 // Binding hashes what of the descriptor stays the same while the node runs:
-// all but prekeys, links, capacity and time. Hellos are bound to it, so that
+// all but prekeys, links, capacity, whether it is closed, and time. Hellos are bound to it, so that
 // two who believe different things about a node cannot talk.
 func (d *Descriptor) Binding() [32]byte {
 	w := d.wire()
-	w.Prekeys, w.Links, w.Capacity, w.Published = nil, nil, 0, 0
+	w.Prekeys, w.Links, w.Capacity, w.Closed, w.Published = nil, nil, 0, false, 0
 	body, err := encode(w)
 	if err != nil {
 		panic("netmap: encode identity part: " + err.Error()) // plain values always encode
@@ -142,6 +143,7 @@ type descriptorWire struct {
 	Contact   string          `cbor:"13,keyasint"`
 	Published int64           `cbor:"14,keyasint"`
 	Entrances []entranceWire  `cbor:"15,keyasint,omitempty"`
+	Closed    bool            `cbor:"16,keyasint,omitempty"`
 }
 
 type entranceWire struct {
@@ -159,7 +161,7 @@ func (d *Descriptor) wire() descriptorWire {
 	w := descriptorWire{
 		ID: d.ID, Name: d.Name, Owner: d.Owner, Group: d.Group, Country: d.Country, ASN: d.ASN,
 		Exit: d.Exit.Rules(), Prekeys: d.Prekeys, Capacity: d.Capacity,
-		Version: d.Version, Contact: d.Contact, Published: d.Published.Unix(),
+		Version: d.Version, Contact: d.Contact, Closed: d.Closed, Published: d.Published.Unix(),
 	}
 	for _, a := range d.Addresses {
 		b, _ := a.MarshalBinary() // never fails
@@ -186,7 +188,7 @@ func (w *descriptorWire) descriptor() (*Descriptor, error) {
 	d := &Descriptor{
 		ID: w.ID, Name: w.Name, Owner: w.Owner, Group: w.Group, Country: w.Country, ASN: w.ASN,
 		Exit: policy, Prekeys: w.Prekeys, Capacity: w.Capacity,
-		Version: w.Version, Contact: w.Contact, Published: time.Unix(w.Published, 0).UTC(),
+		Version: w.Version, Contact: w.Contact, Closed: w.Closed, Published: time.Unix(w.Published, 0).UTC(),
 	}
 	for _, b := range w.Addresses {
 		var a netip.AddrPort

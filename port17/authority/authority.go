@@ -237,7 +237,9 @@ func (a *Authority) publish(ctx context.Context) error {
 	a.mu.Lock()
 	var nodes []netmap.Node
 	for _, e := range a.nodes {
-		nodes = append(nodes, netmap.Node{Descriptor: e.descriptor, Signed: e.signed})
+		if !e.descriptor.Closed { // it is kept, so that no older one brings the node back
+			nodes = append(nodes, netmap.Node{Descriptor: e.descriptor, Signed: e.signed})
+		}
 	}
 	sequence := a.current.sequence + 1
 	a.mu.Unlock()

@@ -25,7 +25,8 @@ const (
 type circuits struct {
 	mu    sync.Mutex
 	limit int
-	byAge list.List // of *relay, the oldest first
+	byAge list.List     // of *relay, the oldest first
+	empty chan struct{} // closed when there are none left; nil unless somebody waits
 }
 
 // A share is what one link holds of a node's circuits, guarded by circuits.mu.
@@ -58,6 +59,43 @@ func (c *circuits) removeLocked(r *relay) {
 	c.byAge.Remove(r.place)
 	r.place = nil
 	r.share.held--
+	if c.byAge.Len() == 0 && c.empty != nil {
+		close(c.empty)
+		c.empty = nil
+	}
+}
+
+// count returns how many there are.
+func (c *circuits) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.byAge.Len()
+}
+
+// gone returns what is closed once there are none.
+func (c *circuits) gone() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.empty == nil {
+		c.empty = make(chan struct{})
+	}
+	empty := c.empty
+	if c.byAge.Len() == 0 {
+		close(c.empty)
+		c.empty = nil
+	}
+	return empty
+}
+
+// all returns those that there are.
+func (c *circuits) all() []*relay {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make([]*relay, 0, c.byAge.Len())
+	for e := c.byAge.Front(); e != nil; e = e.Next() {
+		all = append(all, e.Value.(*relay))
+	}
+	return all
 }
 
 // takeExpired takes out the circuits that are too old, and returns them and when

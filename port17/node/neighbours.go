@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"net"
 	"slices"
 	"time"
@@ -48,9 +49,15 @@ func (n *Node) publish(ctx context.Context) {
 }
 
 func (n *Node) publishNow(ctx context.Context) error {
+	select {
+	case n.publishing <- struct{}{}: // what is older must not come later
+		defer func() { <-n.publishing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	n.mu.Lock()
 	d := *n.descriptor
-	d.Links = nil
+	d.Links, d.Closed = nil, n.refusal() != 0
 	for id, l := range n.neighbours {
 		if n.m == nil {
 			break
@@ -105,7 +112,7 @@ func (n *Node) touchIfNew(m *netmap.Map) {
 func (n *Node) connect(ctx context.Context) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.usableLocked() == nil || ctx.Err() != nil {
+	if n.usableLocked() == nil || ctx.Err() != nil || n.refusal() == cell.ShuttingDown {
 		return
 	}
 	for _, other := range n.wantedLocked() {
@@ -247,6 +254,12 @@ func (n *Node) linkConfig(identified bool) link.Config {
 		if last != nil {
 			last.interrupt()
 		}
+		if reason := n.refusal(); reason != 0 {
+			last = nil
+			back.Close(reason, 0)
+			n.ended.circuits.add(reason)
+			return refused{}
+		}
 		if last = n.newRelay(back, held); last == nil {
 			return nil
 		}
@@ -264,7 +277,7 @@ func (n *Node) accept(ctx context.Context, listener net.Listener) {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
-			if ctx.Err() != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return
 			}
 			n.config.Log.Warn("accept a link", "error", err)

@@ -85,10 +85,13 @@ type Node struct {
 	ended     ended
 
 	closing    atomic.Bool
+	refusing   atomic.Uint32 // the cell.Reason to refuse circuits with, or 0
 	handshakes chan func()
 	clients    chan struct{} // a slot for each link from others
 	stop       context.CancelFunc
 	running    sync.WaitGroup
+
+	publishing chan struct{} // full while a descriptor is signed and sent
 
 	mu         sync.Mutex
 	descriptor *netmap.Descriptor // the last that was signed
@@ -115,6 +118,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		dialling:   make(map[netmap.NodeID]bool),
 		links:      make(map[*link.Link]bool),
 		changed:    make(chan struct{}, 1),
+		publishing: make(chan struct{}, 1),
 	}
 	if err := n.listen(ctx); err != nil {
 		return nil, err
@@ -221,12 +225,7 @@ func (n *Node) Close() error {
 	n.closing.Store(true)
 	n.stop()
 	n.closeListeners()
-	n.mu.Lock()
-	var open []*link.Link
-	for l := range n.links {
-		open = append(open, l)
-	}
-	n.mu.Unlock()
+	open := n.openLinks()
 	for _, l := range open {
 		l.Close()
 	}
