@@ -89,7 +89,7 @@ func TestDescriptorExitRules(t *testing.T) {
 func TestBinding(t *testing.T) {
 	d, _ := newDescriptor(t, 1)
 	was := d.Binding()
-	d.Prekeys, d.Links, d.Capacity, d.Published = nil, nil, 5, time.Time{}
+	d.Prekeys, d.Links, d.Capacity, d.Closed, d.Published = nil, nil, 5, true, time.Time{}
 	if d.Binding() != was {
 		t.Error("the binding changes with what may change")
 	}

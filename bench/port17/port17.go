@@ -89,7 +89,7 @@ func (a *arena) startNodes(ctx context.Context, network string) ([]*process, err
 				"--state", filepath.Join(filepath.Dir(network), name),
 				"--listen", netip.AddrPortFrom(relayHost(i), nodePort).String(),
 				"--name", name, "--owner", "owner"+strconv.Itoa(i+1), "--exit-policy="+policy,
-				"--max-connections", strconv.Itoa(exitConnections))
+				"--max-connections", strconv.Itoa(exitConnections), "--drain", "0s")
 		})
 	}
 	started.Wait()

@@ -138,7 +138,7 @@ func (w *world) startNodes(ctx context.Context, n *network, all []site) error {
 func (w *world) startNode(ctx context.Context, n *network, h *host, s *site, listen netip.AddrPort) error {
 	args := []string{
 		"node", "--network", n.file, "--state", filepath.Join(w.dir, "nodes", s.name),
-		"--listen", listen.String(), "--name", s.name, "--owner", s.owner, "--group", s.owner,
+		"--listen", listen.String(), "--name", s.name, "--owner", s.owner, "--group", s.owner, "--drain", "0s",
 		"--country", s.country, "--asn", strconv.FormatUint(uint64(s.asn), 10),
 	}
 	policy := []string{"none"}

@@ -5,50 +5,95 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
+	"sync"
 	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
 
 	"safing/internal/command"
+	"safing/internal/systemd"
 	"safing/netmap"
 	"safing/port17/node"
 )
 
 type nodeCommand struct {
-	Network        string   `help:"The network's file." required:"" type:"existingfile" placeholder:"FILE"`
-	State          string   `help:"Folder of the node: its identity and the map." default:"/var/lib/port17/node" type:"path" placeholder:"DIR"`
-	Listen         []string `help:"Address and port on which links are taken; others must be able to connect to it. May be repeated." required:"" placeholder:"ADDR"`
-	Name           string   `help:"What to call the node." required:"" placeholder:"NAME"`
-	Owner          string   `help:"Who runs it. Routes never use two nodes of one owner: give all of yours the same." required:"" placeholder:"NAME"`
-	Group          string   `help:"Which of the owner's nodes stand or fall together." placeholder:"NAME"`
-	Country        string   `help:"Where it stands, such as DE." placeholder:"CODE"`
-	ASN            uint32   `help:"Number of its network." placeholder:"N"`
-	Contact        string   `help:"How to reach the operator." placeholder:"TEXT"`
-	ExitPolicy     []string `help:"Where the node connects to for others; the first rule that matches decides, and what none matches is refused. Rules are like \"accept *:80,443\" and \"reject 192.0.2.0/24:*\"; none, web, reduced and public stand for sets of rules. May be repeated." default:"none" sep:"none" placeholder:"RULE"`
-	MaxLinks       int      `help:"Nodes to which it keeps links." default:"16"`
-	MaxConnections int      `help:"Connections to destinations, and sockets for datagrams, that an exit has at once; each is an open file." default:"8192"`
-	passphraseFile
-	Verbose bool `help:"Log what a developer wants to see." short:"v"`
+	Config settingsFile `help:"File with the options below, as in exit_policy = [\"web\"]. What the command line says comes first." type:"existingfile" placeholder:"FILE"`
+	nodeOptions
+	Run nodeRun `cmd:"" default:"1" help:"Run the node."`
 }
 
-// Run runs the node until ctx ends.
-func (c *nodeCommand) Run(ctx context.Context, io command.IO) error {
-	network, err := netmap.LoadNetwork(c.Network)
+// nodeOptions are the options of a node, and the settings of its file.
+type nodeOptions struct {
+	Network        string   `help:"The network's file." required:"" type:"existingfile" placeholder:"FILE" toml:"network"`
+	State          string   `help:"Folder of the node: its identity and the map." default:"/var/lib/port17/node" type:"path" placeholder:"DIR" toml:"state"`
+	Listen         []string `help:"Address and port on which links are taken; others must be able to connect to it. May be repeated." required:"" placeholder:"ADDR" toml:"listen"`
+	Name           string   `help:"What to call the node." required:"" placeholder:"NAME" toml:"name"`
+	Owner          string   `help:"Who runs it. Routes never use two nodes of one owner: give all of yours the same." required:"" placeholder:"NAME" toml:"owner"`
+	Group          string   `help:"Which of the owner's nodes stand or fall together." placeholder:"NAME" toml:"group"`
+	Country        string   `help:"Where it stands, such as DE." placeholder:"CODE" toml:"country"`
+	ASN            uint32   `help:"Number of its network." placeholder:"N" toml:"asn"`
+	Contact        string   `help:"How to reach the operator." placeholder:"TEXT" toml:"contact"`
+	ExitPolicy     []string `help:"Where the node connects to for others; the first rule that matches decides, and what none matches is refused. Rules are like \"accept *:80,443\" and \"reject 192.0.2.0/24:*\"; none, web, reduced and public stand for sets of rules. May be repeated." default:"none" sep:"none" placeholder:"RULE" toml:"exit_policy"`
+	MaxLinks       int      `help:"Nodes to which it keeps links." default:"16" toml:"max_links"`
+	MaxConnections int      `help:"Connections to destinations, and sockets for datagrams, that an exit has at once; each is an open file." default:"8192" toml:"max_connections"`
+	Drain          span     `help:"How long circuits that the node has may go on when it is told to stop. A second signal ends it at once." default:"60s" toml:"drain"`
+	passphraseFile
+	Verbose bool `help:"Log what a developer wants to see." short:"v" toml:"verbose"`
+}
+
+// AfterApply hands the options to the command.
+func (c *nodeCommand) AfterApply(ctx *kong.Context) error {
+	ctx.Bind(&c.nodeOptions)
+	return nil
+}
+
+// config returns the node's configuration. The network's file and the policy
+// are read, the key is not.
+func (o *nodeOptions) config() (node.Config, error) {
+	network, err := netmap.LoadNetwork(o.Network)
+	if err != nil {
+		return node.Config{}, err
+	}
+	policy, err := netmap.ParseExitPolicy(o.ExitPolicy)
+	if err != nil {
+		return node.Config{}, err
+	}
+	return node.Config{
+		Network: network, Listen: o.Listen, Name: o.Name, Owner: o.Owner, Group: o.Group,
+		Country: o.Country, ASN: o.ASN, Contact: o.Contact, Exit: policy, State: o.State, MaxLinks: o.MaxLinks,
+		ExitLimits: node.ExitLimits{Connections: o.MaxConnections},
+	}, nil
+}
+
+// identity reads the node's key, or makes one.
+func (o *nodeOptions) identity() (ed25519.PrivateKey, error) {
+	passphrase, err := o.passphrase()
+	if err != nil {
+		return nil, err
+	}
+	path := o.identityFile()
+	key, err := node.LoadIdentity(path, passphrase)
+	return key, advise(err, path)
+}
+
+func (o *nodeOptions) identityFile() string { return filepath.Join(o.State, "identity") }
+
+type nodeRun struct{}
+
+// Run runs the node until ctx ends, and then drains it.
+func (*nodeRun) Run(ctx context.Context, io command.IO, o *nodeOptions) error {
+	config, err := o.config()
 	if err != nil {
 		return err
 	}
-	policy, err := netmap.ParseExitPolicy(c.ExitPolicy)
-	if err != nil {
+	if config.Identity, err = o.identity(); err != nil {
 		return err
 	}
-	key, err := c.identity()
-	if err != nil {
-		return err
-	}
-	n, err := node.Start(ctx, node.Config{
-		Identity: key, Network: network, Listen: c.Listen, Name: c.Name, Owner: c.Owner, Group: c.Group,
-		Country: c.Country, ASN: c.ASN, Contact: c.Contact, Exit: policy, State: c.State, MaxLinks: c.MaxLinks, ExitLimits: node.ExitLimits{Connections: c.MaxConnections},
-		Log: logTo(io, c.Verbose),
-	})
+	config.Log = logTo(io, o.Verbose)
+	n, err := node.Start(ctx, config)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w; stop the other program, or choose another port with --listen", err)
 	}
@@ -56,17 +101,51 @@ func (c *nodeCommand) Run(ctx context.Context, io command.IO) error {
 		return err
 	}
 	fmt.Fprintf(io.Out, "ready listen=%s id=%s\n", n.Addr(), n.ID())
+	var watching sync.WaitGroup
+	watching.Go(func() { watchdog(ctx, n, config.Log) })
+	notify(systemd.Ready, config.Log)
 	<-ctx.Done()
+	notify(systemd.Stopping, config.Log)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(o.Drain))
+	defer cancel()
+	n.Drain(drain)
+	watching.Wait()
 	return n.Close()
 }
 
-// identity reads the node's key, or makes one.
-func (c *nodeCommand) identity() (ed25519.PrivateKey, error) {
-	passphrase, err := c.passphrase()
-	if err != nil {
-		return nil, err
+// notify tells the service manager. One that cannot be told is no reason to
+// stop.
+func notify(state string, log *slog.Logger) {
+	if err := systemd.Notify(state); err != nil {
+		log.Warn("the service manager was not told", "error", err)
 	}
-	path := filepath.Join(c.State, "identity")
-	key, err := node.LoadIdentity(path, passphrase)
-	return key, advise(err, path)
+}
+
+// watchdog says to the service manager that the node is alive, as long as it is.
+// While it drains, the service manager's limit for stopping holds instead.
+func watchdog(ctx context.Context, n *node.Node, log *slog.Logger) {
+	within := systemd.Watchdog()
+	if within == 0 {
+		return
+	}
+	tick := time.NewTicker(within / 3)
+	defer tick.Stop()
+	for {
+		asked, cancel := context.WithTimeout(ctx, within/3)
+		err := n.Alive(asked)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			log.Error("the node does not answer", "error", err)
+		default:
+			notify(systemd.Alive, log)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }

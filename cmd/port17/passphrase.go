@@ -15,7 +15,7 @@ import (
 // passphraseFile is where a program without a terminal gets the passphrase of
 // its key.
 type passphraseFile struct {
-	PassphraseFile string `help:"File with the key's passphrase, such as a credential of systemd; nobody else may have access to it. Needed if the key is encrypted." type:"path" placeholder:"FILE"`
+	PassphraseFile string `help:"File with the key's passphrase, such as a credential of systemd; nobody else may have access to it. Needed if the key is encrypted." type:"path" placeholder:"FILE" toml:"passphrase_file"`
 }
 
 // passphrase returns "" if no file was named.

@@ -257,3 +257,20 @@ func (n *Node) touch() {
 	default:
 	}
 }
+
+// Alive returns nil once the node's workers have answered. Its error is the
+// context's.
+func (n *Node) Alive(ctx context.Context) error {
+	answered := make(chan struct{})
+	select {
+	case n.handshakes <- func() { close(answered) }:
+	case <-ctx.Done():
+		return fmt.Errorf("its queue of handshakes stays full: %w", ctx.Err())
+	}
+	select {
+	case <-answered:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("its workers do not answer: %w", ctx.Err())
+	}
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/pelletier/go-toml/v2"
+)
+
+// maxSettings bounds a settings file, in bytes.
+const maxSettings = 1 << 20
+
+// A settingsFile is the option --config: a TOML file whose settings are the
+// options of nodeOptions, with _ for -. Options of the command line come first.
+type settingsFile string
+
+// BeforeResolve reads the file before kong looks which options are missing.
+func (settingsFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
+	path := string(ctx.FlagValue(trace.Flag).(settingsFile))
+	values, err := readSettings(path)
+	if err != nil {
+		return err
+	}
+	ctx.AddResolver(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		v, ok := values[strings.ReplaceAll(flag.Name, "-", "_")]
+		if !ok {
+			return nil, nil
+		}
+		switch v := v.(type) {
+		case []any:
+			return v, nil
+		case string:
+			if flag.Tag.Type == "path" || flag.Tag.Type == "existingfile" {
+				v = below(filepath.Dir(path), v)
+			}
+			return v, nil
+		}
+		return fmt.Sprint(v), nil
+	}))
+	return nil
+}
+
+// below returns the path, which is relative to the folder unless absolute.
+func below(dir, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// readSettings returns what the file says. Errors begin with file:line:column
+// where the file can be blamed for a place.
+func readSettings(path string) (map[string]any, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSettings+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	if len(b) > maxSettings {
+		return nil, fmt.Errorf("%s: larger than %d bytes", path, maxSettings)
+	}
+	var known nodeOptions
+	if err := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields().Decode(&known); err != nil {
+		return nil, placed(path, err)
+	}
+	var values map[string]any
+	if err := toml.Unmarshal(b, &values); err != nil {
+		return nil, placed(path, err)
+	}
+	return values, nil
+}
+
+// placed says where the file is wrong.
+func placed(path string, err error) error {
+	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
+		e := strict.Errors[0]
+		row, column := e.Position()
+		return fmt.Errorf("%s:%d:%d: there is no setting %q", path, row, column, strings.Join(e.Key(), "."))
+	}
+	if e, ok := errors.AsType[*toml.DecodeError](err); ok {
+		row, column := e.Position()
+		return fmt.Errorf("%s:%d:%d: %s", path, row, column, strings.TrimPrefix(e.Error(), "toml: "))
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// A span is a time, written as 90s, 10m or 1h30m.
+type span time.Duration
+
+// UnmarshalText reads a time that is not negative.
+func (s *span) UnmarshalText(b []byte) error {
+	d, err := time.ParseDuration(string(b))
+	if err != nil || d < 0 {
+		return fmt.Errorf("%q is not a time such as 90s, 10m or 1h", b)
+	}
+	*s = span(d)
+	return nil
+}
