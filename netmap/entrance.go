@@ -57,25 +57,18 @@ func (e Entrance) String() string {
 	return fmt.Sprintf("%s://%s", e.Wrapping, e.Addr)
 }
 
-// Ways returns how links to the node can be made in the wrappings, or in any if
-// none is named: plain TCP first, then in the node's order.
-func (d *Descriptor) Ways(in ...Wrapping) []Entrance {
-	wanted := func(w Wrapping) bool {
-		for _, one := range in {
-			if one == w {
-				return true
-			}
-		}
-		return len(in) == 0
-	}
+// Ways returns how links to the node can be made in the wrapping, in the node's
+// order.
+func (d *Descriptor) Ways(in Wrapping) []Entrance {
 	var ways []Entrance
-	if wanted(TCP) {
+	if in == TCP {
 		for _, a := range d.Addresses {
 			ways = append(ways, Entrance{Addr: a})
 		}
+		return ways
 	}
 	for _, e := range d.Entrances {
-		if wanted(e.Wrapping) {
+		if e.Wrapping == in {
 			ways = append(ways, e)
 		}
 	}

@@ -16,7 +16,7 @@ const attemptDelay = 250 * time.Millisecond
 // closes those that come later. An address that has failed makes room for the
 // next at once; one that says nothing holds it up for a quarter of a second only
 // (RFC 8305). When the context ends, so do all attempts. The error joins theirs.
-func Any(ctx context.Context, addresses []netip.AddrPort, dial func(context.Context, netip.AddrPort) (net.Conn, error)) (net.Conn, error) {
+func Any[A any](ctx context.Context, addresses []A, dial func(context.Context, A) (net.Conn, error)) (net.Conn, error) {
 	if len(addresses) == 0 {
 		return nil, errors.New("there is no address for it")
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"safing/netmap"
 	"safing/port17/cell"
 )
 
@@ -37,6 +38,8 @@ type Config struct {
 	// PingEvery is the time between measurements of the round trip; 0 means 15
 	// seconds. A link on which nothing arrives for four times as long breaks.
 	PingEvery time.Duration
+	// Wrappings are what Dial may connect in, best first; none means plain TCP.
+	Wrappings []netmap.Wrapping
 	// Log gets what a developer wants to see of a link; nil discards.
 	Log *slog.Logger
 }
@@ -54,6 +57,7 @@ const (
 	handshakeTimeout = 10 * time.Second
 	writeTimeout     = 30 * time.Second // for one record
 	finishTimeout    = 2 * time.Second  // for the other side to close as well
+	mostEarly        = 1 << 20          // bytes behind a hello that is refused that are read, so that they don't disturb the refusal
 )
 
 func (c Config) withDefaults() Config {

@@ -1,4 +1,4 @@
-// Package link carries cells between two neighbours over one TCP connection,
+// Package link carries cells between two neighbours over one connection,
 // encrypted and authenticated.
 //
 // The side that connects is the initiator: a client, which stays anonymous,
@@ -24,6 +24,8 @@
 // called by the reader, one at a time, and must not block; everything else may
 // be called from any goroutine. Nobody calls a receiver while holding a lock,
 // and a push to a leg only takes the lock of that leg's link.
+//
+// The connection is plain TCP, or one of the wrappings of package wrap.
 //
 // The package does not choose neighbours, reconnect, or know what an onion is.
 package link

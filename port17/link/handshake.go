@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"time"
 
 	"safing/internal/dial"
 	"safing/netmap"
 	"safing/port17/cell"
+	"safing/port17/link/wrap"
 	"safing/tinker"
 )
 
@@ -27,16 +27,17 @@ const version = 1
 // authPrefix separates the signatures of links from others of the same key.
 const authPrefix = label + "\x00"
 
-// Dial connects to a node. It returns as soon as one of the node's addresses,
-// which it tries in turn without waiting long, accepts the connection: cells may be sent then, before the node has
+// Dial connects to a node in one of Config.Wrappings. It returns as soon as one
+// of the node's addresses and entrances, which it tries in turn without waiting
+// long, accepts the connection: cells may be sent then, before the node has
 // answered. If the node's answer is wrong or does not come, the link ends.
 func Dial(ctx context.Context, n netmap.Node, c Config) (*Link, error) {
 	to, err := n.Recipient(time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("dial node %s: %w", n.ID.Short(), err)
 	}
-	conn, err := dial.Any(ctx, n.Addresses, func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", a.String())
+	conn, err := dial.Any(ctx, ways(n, c.Wrappings), func(ctx context.Context, e netmap.Entrance) (net.Conn, error) {
+		return wrap.Dial(ctx, n.ID, e)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("dial node %s: %w", n.ID.Short(), err)
@@ -47,6 +48,18 @@ func Dial(ctx context.Context, n netmap.Node, c Config) (*Link, error) {
 		return nil, fmt.Errorf("dial node %s: %w", n.ID.Short(), err)
 	}
 	return l, nil
+}
+
+// ways returns how to connect to the node, in the order of the wrappings.
+func ways(n netmap.Node, in []netmap.Wrapping) []netmap.Entrance {
+	if len(in) == 0 {
+		return n.Ways(netmap.TCP)
+	}
+	var all []netmap.Entrance
+	for _, w := range in {
+		all = append(all, n.Ways(w)...)
+	}
+	return all
 }
 
 // Initiate makes a link of a fresh connection to the node, which belongs to
@@ -97,6 +110,7 @@ func respond(conn net.Conn, keys *tinker.Prekeys, descriptor func() []byte) (*ti
 	if errors.Is(err, tinker.ErrUnknownPrekey) && descriptor != nil {
 		if retry, tooLong := tinker.Retry(descriptor()); tooLong == nil {
 			sendReply(conn, retry) //nolint:errcheck // the link ends in any case
+			linger(conn)
 		}
 	}
 	if err != nil {
@@ -109,6 +123,15 @@ func respond(conn net.Conn, keys *tinker.Prekeys, descriptor func() []byte) (*ti
 		return nil, fmt.Errorf("send reply: %w", err)
 	}
 	return response, nil
+}
+
+// linger waits until the other side has read what was sent last and ends the
+// connection, or the deadline: to close one while something comes loses that.
+func linger(conn net.Conn) {
+	if c, ok := conn.(closeWriter); ok {
+		c.CloseWrite()                                       //nolint:errcheck // the link ends in any case
+		io.Copy(io.Discard, io.LimitReader(conn, mostEarly)) //nolint:errcheck // the link ends in any case
+	}
 }
 
 // sendReply fills the reply up to the size of a cell.

@@ -9,6 +9,7 @@ import (
 
 	"safing/netmap"
 	"safing/port17/cell"
+	"safing/port17/link/wrap"
 	"safing/tinker"
 )
 
@@ -87,11 +88,18 @@ func (l *Link) Peer() netmap.NodeID {
 // RemoteAddr returns the address at the other side.
 func (l *Link) RemoteAddr() net.Addr { return l.conn.RemoteAddr() }
 
+// Wrapping returns what the link travels in.
+func (l *Link) Wrapping() netmap.Wrapping { return wrap.Of(l.conn) }
+
 // Pool returns the pool that cells for the link's legs come from.
 func (l *Link) Pool() *cell.Pool { return l.config.Pool }
 
 // RTT returns the least of the latest measured round trips; 0 before the first.
 func (l *Link) RTT() time.Duration { return l.rtt.least() }
+
+// Unanswered returns for how long the other side has owed an answer to a ping;
+// 0 if it owes none. A link on which that is long may have broken unnoticed.
+func (l *Link) Unanswered() time.Duration { return l.rtt.waiting() }
 
 // Legs returns how many circuits the link carries.
 func (l *Link) Legs() int { return l.legs.count() }

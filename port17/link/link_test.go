@@ -56,6 +56,13 @@ func listen(t testing.TB, c link.Config) *node {
 		t.Fatal(err)
 	}
 	n := newNode(t, l.Addr().(*net.TCPAddr).AddrPort())
+	n.serve(t, l, c)
+	return n
+}
+
+// serve accepts links from the listener until the test ends.
+func (n *node) serve(t testing.TB, l net.Listener, c link.Config) {
+	t.Helper()
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -80,7 +87,6 @@ func listen(t testing.TB, c link.Config) *node {
 		l.Close()
 		running.Wait()
 	})
-	return n
 }
 
 func (n *node) link(t testing.TB) *link.Link {

@@ -15,8 +15,9 @@ type roundTrip struct {
 	latest [8]time.Duration
 	n      int
 
-	token uint64 // of the ping under way; 0 for none
-	sent  time.Time
+	token  uint64 // of the ping under way; 0 for none
+	sent   time.Time
+	silent time.Time // when the first ping was sent that has no answer yet
 }
 
 func (r *roundTrip) add(d time.Duration) {
@@ -48,6 +49,9 @@ func (r *roundTrip) begin() uint64 {
 	defer r.mu.Unlock()
 	r.token++
 	r.sent = time.Now()
+	if r.silent.IsZero() {
+		r.silent = r.sent
+	}
 	return r.token
 }
 
@@ -59,7 +63,17 @@ func (r *roundTrip) finish(token uint64) {
 		return
 	}
 	r.addLocked(time.Since(r.sent))
-	r.sent = time.Time{}
+	r.sent, r.silent = time.Time{}, time.Time{}
+}
+
+// waiting returns for how long pings have had no answer.
+func (r *roundTrip) waiting() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.silent.IsZero() {
+		return 0
+	}
+	return time.Since(r.silent)
 }
 
 // pingAgain runs on the link's timer.

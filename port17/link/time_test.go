@@ -44,6 +44,34 @@ func TestStalledHello(t *testing.T) {
 	})
 }
 
+// A link says for how long its pings have had no answer.
+func TestUnanswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, l := initiator(t, link.Config{PingEvery: 10 * time.Second})
+		if d := l.Unanswered(); d != 0 {
+			t.Errorf("before the first ping: %v", d)
+		}
+		time.Sleep(25 * time.Second) // nobody reads before
+		ping := p.mustRead()[0]
+		if d := l.Unanswered(); d != 15*time.Second {
+			t.Errorf("without an answer: %v, want 15s", d)
+		}
+		for {
+			synctest.Wait()
+			p.write(p.record(rawCell(0, cell.Pong, ping[cell.HeaderSize:])))
+			synctest.Wait()
+			if l.Unanswered() == 0 {
+				break
+			}
+			ping = p.mustRead()[0]
+		}
+		time.Sleep(time.Second)
+		if d := l.Unanswered(); d != 0 {
+			t.Errorf("after the answer: %v", d)
+		}
+	})
+}
+
 func TestStalledReply(t *testing.T) {
 	for _, size := range []int{0, 1, cell.Size - 1} {
 		synctest.Test(t, func(t *testing.T) {

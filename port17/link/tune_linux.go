@@ -10,8 +10,12 @@ import (
 // would wait where the writer can no longer choose between circuits.
 const notSent = 256 << 10
 
-// tune keeps the kernel's queue short. A kernel that refuses has a longer one.
+// tune keeps the kernel's queue short, also that below TLS. QUIC has none for
+// what was not sent. A kernel that refuses has a longer one.
 func tune(conn net.Conn) {
+	if c, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = c.NetConn()
+	}
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return

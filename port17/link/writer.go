@@ -2,7 +2,6 @@ package link
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"time"
 
@@ -87,21 +86,29 @@ func (l *Link) take(batch *[MaxCells]*cell.Buf) (n int, sealer *tinker.Sealer, s
 		}
 		if out.finish && l.finisher == nil {
 			l.shutLocked()
+			continue
 		}
 		out.wake.Wait()
 	}
 }
 
+// A closeWriter is a connection of which one direction can end alone.
+type closeWriter interface{ CloseWrite() error }
+
 // shutLocked says to the other side that nothing more comes. The reader ends
 // the link when the other side has closed as well, or else the timer does: a
 // deadline would move with every record that still comes.
 func (l *Link) shutLocked() {
-	if c, ok := l.conn.(*net.TCPConn); ok {
-		c.CloseWrite()
-	}
 	l.finisher = time.AfterFunc(finishTimeout, func() {
 		l.fail(fmt.Errorf("wait for the other side to close: %w", os.ErrDeadlineExceeded))
 	})
+	c, ok := l.conn.(closeWriter)
+	if !ok {
+		return
+	}
+	l.out.mu.Unlock() // it may have to wait until it can send
+	c.CloseWrite()    //nolint:errcheck // the timer ends the link
+	l.out.mu.Lock()
 }
 
 // drop gives back the cells that the link, which has ended, will not send. The
