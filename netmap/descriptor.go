@@ -37,6 +37,12 @@ type Descriptor struct {
 	Contact   string
 	Closed    bool      // takes no new circuits: it stops, or has used up its volume
 	Published time.Time // to the second
+	// MaxDelay is the greatest mean of delays with which the node mixes, to the
+	// millisecond; 0 if it does not.
+	MaxDelay time.Duration
+	// MaxPadding is with how many cells a second it pads a circuit at most; 0 if
+	// it does not.
+	MaxPadding int
 }
 
 // A Link is a connection that a node keeps to another.
@@ -144,6 +150,9 @@ type descriptorWire struct {
 	Published int64           `cbor:"14,keyasint"`
 	Entrances []entranceWire  `cbor:"15,keyasint,omitempty"`
 	Closed    bool            `cbor:"16,keyasint,omitempty"`
+
+	MaxDelay   uint16 `cbor:"17,keyasint,omitempty"` // milliseconds
+	MaxPadding uint16 `cbor:"18,keyasint,omitempty"`
 }
 
 type entranceWire struct {
@@ -162,6 +171,7 @@ func (d *Descriptor) wire() descriptorWire {
 		ID: d.ID, Name: d.Name, Owner: d.Owner, Group: d.Group, Country: d.Country, ASN: d.ASN,
 		Exit: d.Exit.Rules(), Prekeys: d.Prekeys, Capacity: d.Capacity,
 		Version: d.Version, Contact: d.Contact, Closed: d.Closed, Published: d.Published.Unix(),
+		MaxDelay: uint16(d.MaxDelay.Milliseconds()), MaxPadding: uint16(d.MaxPadding),
 	}
 	for _, a := range d.Addresses {
 		b, _ := a.MarshalBinary() // never fails
@@ -189,6 +199,7 @@ func (w *descriptorWire) descriptor() (*Descriptor, error) {
 		ID: w.ID, Name: w.Name, Owner: w.Owner, Group: w.Group, Country: w.Country, ASN: w.ASN,
 		Exit: policy, Prekeys: w.Prekeys, Capacity: w.Capacity,
 		Version: w.Version, Contact: w.Contact, Closed: w.Closed, Published: time.Unix(w.Published, 0).UTC(),
+		MaxDelay: time.Duration(w.MaxDelay) * time.Millisecond, MaxPadding: int(w.MaxPadding),
 	}
 	for _, b := range w.Addresses {
 		var a netip.AddrPort

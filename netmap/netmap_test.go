@@ -46,6 +46,7 @@ func newDescriptor(t testing.TB, seed byte) (*Descriptor, ed25519.PrivateKey) {
 
 func TestDescriptor(t *testing.T) {
 	d, key := newDescriptor(t, 1)
+	d.MaxDelay, d.MaxPadding = time.Second, 100
 	signed, err := d.Sign(key)
 	if err != nil {
 		t.Fatal(err)
@@ -109,6 +110,10 @@ func TestDescriptorBounds(t *testing.T) {
 		"any address":    func(d *Descriptor) { d.Addresses = addrPorts("0.0.0.0:17") },
 		"link to itself": func(d *Descriptor) { d.Links[0].To = d.ID },
 		"links":          func(d *Descriptor) { d.Links = make([]Link, 257) },
+		"delay":          func(d *Descriptor) { d.MaxDelay = 11 * time.Second },
+		"negative delay": func(d *Descriptor) { d.MaxDelay = -time.Second },
+		"delay in µs":    func(d *Descriptor) { d.MaxDelay = time.Microsecond },
+		"padding":        func(d *Descriptor) { d.MaxPadding = 1001 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, key := newDescriptor(t, 1)

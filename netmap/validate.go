@@ -2,6 +2,7 @@ package netmap
 
 import (
 	"fmt"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -15,6 +16,8 @@ const (
 	maxPrekeys   = 8
 	maxLinks     = 256
 	maxRules     = 128
+	maxDelay     = 10 * time.Second
+	maxPadding   = 1000 // cells a second
 )
 
 // Validate checks every bound of docs/spec/netmap.md#descriptor. The error
@@ -62,6 +65,12 @@ func (d *Descriptor) Validate() error {
 	}
 	if err := d.validateEntrances(); err != nil {
 		return err
+	}
+	if d.MaxDelay < 0 || d.MaxDelay > maxDelay || d.MaxDelay%time.Millisecond != 0 {
+		return fmt.Errorf("%w: it offers delays of %s, want milliseconds up to %s", ErrDescriptor, d.MaxDelay, maxDelay)
+	}
+	if d.MaxPadding < 0 || d.MaxPadding > maxPadding {
+		return fmt.Errorf("%w: it offers padding of %d cells a second, at most %d are allowed", ErrDescriptor, d.MaxPadding, maxPadding)
 	}
 	return d.validateLinks()
 }

@@ -6,7 +6,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"safing/port17/shape"
 	"safing/tinker"
 
 	"github.com/google/go-cmp/cmp"
@@ -45,6 +47,8 @@ func TestParametersRoundTrip(t *testing.T) {
 		for _, p := range []Parameters{
 			{Exit: true, Position: position},
 			{Position: position, Next: [32]byte{31: 1}},
+			{Position: position, Next: [32]byte{0: 1}, Delay: shape.MaxDelay, Padding: shape.Shape{Kind: shape.Constant, Rate: shape.MaxRate}},
+			{Exit: true, Position: position, Delay: time.Millisecond, Padding: shape.Shape{Kind: shape.Heavy, Rate: 1}},
 		} {
 			b := p.Append(nil)
 			if len(b) != ParametersSize {
@@ -71,7 +75,12 @@ func TestParseParametersRefuses(t *testing.T) {
 		"role 3":             with(0, 3),
 		"position":           with(1, Positions),
 		"exit with a next":   with(0, roleExit),
-		"relay without next": with(2, 0),
+		"relay without next": with(7, 0),
+		"long delays":        with(2, 0xff),
+		"unknown shape":      with(4, 200),
+		"a shape of its own": with(4, byte(shape.Own)),
+		"rate without shape": with(6, 1),
+		"shape without rate": with(4, byte(shape.Constant)),
 	} {
 		if p, _, err := ParseParameters(b); err == nil {
 			t.Errorf("%s: ParseParameters = %v, want an error", name, p)
@@ -272,7 +281,7 @@ func TestReasonTexts(t *testing.T) {
 			t.Errorf("reason %d says %q as %d does", r, text, before)
 		}
 		seen[text] = r
-		known := r >= Finished && r <= Expired || r >= Policy && r <= Idle
+		known := r.Known()
 		if generic := strings.HasPrefix(text, "reason "); generic == known {
 			t.Errorf("reason %d says %q", r, text)
 		}

@@ -3,7 +3,9 @@ package cell
 import (
 	"encoding/binary"
 	"fmt"
+	"time"
 
+	"safing/port17/shape"
 	"safing/tinker"
 )
 
@@ -15,23 +17,29 @@ const (
 	// MostBurst is how many there are at most.
 	MostBurst = 6
 	// ParametersSize is the length of Parameters on the wire.
-	ParametersSize = 34
+	ParametersSize = 39
 
 	burstHeader = 3
 )
 
 // Parameters are what a hop learns from the hello that is meant for it:
 //
-//	0      1          2                34
-//	+------+----------+-----------------+
-//	| role | position | next node's id  |
-//	+------+----------+-----------------+
+//	0      1          2       4       5      7                39
+//	+------+----------+-------+-------+------+-----------------+
+//	| role | position | delay | shape | rate | next node's id  |
+//	+------+----------+-------+-------+------+-----------------+
 type Parameters struct {
 	// Exit says that the circuit ends here. What follows the parameters are
 	// frames then; otherwise it is the next node's hello.
 	Exit bool
 	// Position is the hop's place among the layers, from 0 to Positions-1.
 	Position int
+	// Delay is the mean of the delays of cells in each direction, to the
+	// millisecond and up to [shape.MaxDelay]; 0 for none.
+	Delay time.Duration
+	// Padding is how the hop pads towards the origin: a shape that is nobody's
+	// own.
+	Padding shape.Shape
 	// Next is the identity of the next node; zero for an exit.
 	Next [32]byte
 }
@@ -48,6 +56,9 @@ func (p Parameters) Append(b []byte) []byte {
 		role = roleExit
 	}
 	b = append(b, role, byte(p.Position))
+	b = binary.BigEndian.AppendUint16(b, uint16(p.Delay.Milliseconds()))
+	b = append(b, byte(p.Padding.Kind))
+	b = binary.BigEndian.AppendUint16(b, uint16(p.Padding.Rate))
 	return append(b, p.Next[:]...)
 }
 
@@ -67,7 +78,15 @@ func ParseParameters(b []byte) (p Parameters, rest []byte, err error) {
 		return p, nil, fmt.Errorf("read hop parameters: position %d, want below %d", b[1], Positions)
 	}
 	p.Position = int(b[1])
-	copy(p.Next[:], b[2:ParametersSize])
+	p.Delay = time.Duration(binary.BigEndian.Uint16(b[2:])) * time.Millisecond
+	if p.Delay > shape.MaxDelay {
+		return p, nil, fmt.Errorf("read hop parameters: delays of %s, want up to %s", p.Delay, shape.MaxDelay)
+	}
+	p.Padding = shape.Shape{Kind: shape.Kind(b[4]), Rate: int(binary.BigEndian.Uint16(b[5:]))}
+	if err := p.Padding.Validate(); err != nil {
+		return p, nil, fmt.Errorf("read hop parameters: %w", err)
+	}
+	copy(p.Next[:], b[7:ParametersSize])
 	if p.Exit != (p.Next == [32]byte{}) {
 		return p, nil, fmt.Errorf("read hop parameters: role %d does not fit the next node", b[0])
 	}

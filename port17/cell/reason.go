@@ -35,6 +35,9 @@ const (
 	ShuttingDown
 	// Expired: the circuit has reached the age at which nodes end circuits.
 	Expired
+	// NotOffered: the circuit asks for more delay or padding than the node
+	// offers.
+	NotOffered
 
 	endCircuit // the first number that is no circuit's reason
 )
@@ -107,6 +110,8 @@ func (r Reason) String() string {
 		return "a node shuts down"
 	case Expired:
 		return "it has reached its greatest age"
+	case NotOffered:
+		return "a node offers less delay or padding than it was asked for"
 	}
 	return r.streamText()
 }
