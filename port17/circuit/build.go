@@ -26,7 +26,7 @@ type Hop struct {
 
 // build makes the burst of cells that creates the circuit. The first stream is
 // opened in it unless there is no target.
-func (c *Circuit) build(first *cell.Target, early []byte) (*stream.Stream, []*cell.Buf, error) {
+func (c *Circuit) build(d Dialer, first *cell.Target, early []byte) (*stream.Stream, []*cell.Buf, error) {
 	n := len(c.hops)
 	if n == 0 || n > cell.Positions {
 		return nil, nil, fmt.Errorf("build circuit: %d nodes, want 1 to %d", n, cell.Positions)
@@ -42,7 +42,10 @@ func (c *Circuit) build(first *cell.Target, early []byte) (*stream.Stream, []*ce
 		return nil, nil, err
 	}
 	for i := range hops {
-		p := cell.Parameters{Exit: i == n-1, Position: c.position + i}
+		p := cell.Parameters{Exit: i == n-1, Position: c.position + i, Delay: d.Delay}
+		if i == n/2 {
+			p.Padding = d.Shape.Back()
+		}
 		if !p.Exit {
 			p.Next = c.hops[i+1].Node.ID
 		}
@@ -51,6 +54,7 @@ func (c *Circuit) build(first *cell.Target, early []byte) (*stream.Stream, []*ce
 	c.onion = tinker.NewOnion(cell.PayloadSize, c.position, nil)
 	c.mux = stream.New(stream.Config{
 		Pool: c.pool, Start: cell.HeaderSize + n, Size: cell.ContentSize(c.position + n - 1), Send: c.send,
+		Delay: d.roundTrip(n),
 	})
 	s, content, err := c.innermost(cell.HelloSize(size, c.position)-overhead, first, early)
 	if err != nil {

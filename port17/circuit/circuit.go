@@ -9,6 +9,7 @@ import (
 	"safing/port17/cell"
 	"safing/port17/circuit/stream"
 	"safing/port17/link"
+	"safing/port17/shape"
 	"safing/tinker"
 )
 
@@ -34,6 +35,7 @@ type Circuit struct {
 	sessions   []*tinker.Session
 
 	sealing sync.Mutex // held while cells are sealed and queued
+	padding *padding   // nil if cells leave as they come
 	renewal renewal
 	lost    bool // cells could not be sent, so none behind them opens
 
@@ -59,16 +61,40 @@ type Circuit struct {
 // If ended is not nil, it is called when the circuit has ended, before its
 // streams learn of it. It must not block nor call the circuit.
 func Dial(l *link.Link, hops []Hop, first *cell.Target, early []byte, ended func(error)) (*Circuit, *stream.Stream, error) {
+	return Dialer{}.Dial(l, hops, first, early, ended)
+}
+
+// A Dialer dials circuits whose cells are mixed and padded. The zero value is
+// Dial's.
+type Dialer struct {
+	// Delay is the mean of the delays at each hop in each direction, to the
+	// millisecond and up to what the nodes offer; 0 for none.
+	Delay time.Duration
+	// Shape is how the origin pads, and a node in the middle towards it, within
+	// what that offers; but for a shape of one's own, which only the origin
+	// knows. Padding begins once all nodes have replied.
+	Shape shape.Shape
+}
+
+// Dial is the function of that name, for circuits that are mixed and padded.
+func (d Dialer) Dial(l *link.Link, hops []Hop, first *cell.Target, early []byte, ended func(error)) (*Circuit, *stream.Stream, error) {
+	if err := d.validate(); err != nil {
+		return nil, nil, err
+	}
 	c := &Circuit{
 		hops: hops, pool: l.Pool(), begun: time.Now(), ended: ended,
 		done: make(chan struct{}), built: make(chan struct{}),
 	}
-	s, burst, err := c.build(first, early)
+	if d.Shape.Kind != shape.None {
+		c.padding = &padding{shape: d.Shape}
+	}
+	s, burst, err := c.build(d, first, early)
 	if err != nil {
 		return nil, nil, err
 	}
 	c.opening.Lock()
-	c.timeout = time.AfterFunc(replyTimeout, func() { c.fail(&Error{Reason: cell.TimedOut, Hop: 0}, cell.Finished) })
+	// The replies wait at the nodes, too: twice as long as on the average is rare.
+	c.timeout = time.AfterFunc(replyTimeout+2*d.roundTrip(len(hops)), func() { c.fail(&Error{Reason: cell.TimedOut, Hop: 0}, cell.Finished) })
 	c.leg, err = l.Open(c, burst)
 	c.opening.Unlock()
 	if err != nil {
@@ -124,7 +150,7 @@ func (c *Circuit) Err() error {
 }
 
 // Close ends the circuit and all streams on it. What they have written still
-// goes out.
+// goes out, unless it waits because the circuit is padded at a constant rate.
 func (c *Circuit) Close() error {
 	c.fail(ErrClosed, cell.Finished)
 	return nil
@@ -135,6 +161,7 @@ func (c *Circuit) fail(err error, reason cell.Reason) {
 		leg := c.out()
 		c.timeout.Stop()
 		c.renewal.stop()
+		c.stopPadding()
 		c.err = err
 		if c.ended != nil {
 			c.ended(err)
@@ -198,6 +225,7 @@ func (c *Circuit) receive(b *cell.Buf) (hop int, err error) {
 	switch {
 	case o.Type == tinker.LayerLocal && o.Hop == len(c.hops)-1:
 		start := cell.HeaderSize + len(c.hops)
+		c.seen()
 		return o.Hop, c.deliver(b, start, start+len(o.Content))
 	case o.Type == tinker.LayerRelay && o.Hop == replied-1 && replied < len(c.hops):
 		defer c.pool.Put(b)
@@ -244,6 +272,7 @@ func (c *Circuit) finish(reply []byte) error {
 	c.rtt = time.Since(c.begun)
 	close(c.built)
 	c.renewal.begin(c)
+	c.beginPadding()
 	c.mux.Ready()
 	return nil
 }
@@ -259,24 +288,33 @@ func (c *Circuit) send(cells []*cell.Buf) error {
 		c.pool.PutAll(cells)
 		return nil
 	}
-	var err error
+	if c.padding != nil {
+		c.waitLocked(cells)
+		return nil
+	}
+	c.pushLocked(c.sealLocked(cells), cells...)
+	return nil
+}
+
+func (c *Circuit) sealLocked(cells []*cell.Buf) error {
 	for _, b := range cells {
-		if err = c.onion.Seal(b[cell.HeaderSize:], tinker.LayerLocal); err != nil {
-			break
+		if err := c.onion.Seal(b[cell.HeaderSize:], tinker.LayerLocal); err != nil {
+			return err
 		}
 	}
-	c.pushLocked(err, cells...)
 	return nil
 }
 
 // pushLocked queues cells that were sealed, unless that failed. When they
 // can't be sent, what is sealed later would not open: the circuit ends.
 func (c *Circuit) pushLocked(err error, cells ...*cell.Buf) {
-	reason := cell.Expired // the only reason for which sealing fails
 	if err == nil {
 		if err = c.out().Push(cell.Relay, cells...); err == nil {
 			return
 		}
+	}
+	reason := cell.Expired // the only reason for which sealing fails
+	if errors.Is(err, link.ErrQueueFull) {
 		reason = cell.QueueFull
 	}
 	c.lost = true

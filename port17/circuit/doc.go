@@ -9,6 +9,8 @@
 // data travel with the handshakes. What is written beyond that waits until all
 // nodes have replied, and so is protected by fresh keys.
 //
+// A [Dialer] asks the nodes to mix and pad, and pads what the origin sends.
+//
 // When a node fails, the circuit ends with an [*Error] that says at which node
 // and why, and so does every stream on it. Nothing is sent another way.
 //

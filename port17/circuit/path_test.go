@@ -28,6 +28,7 @@ type path struct {
 	cells    [][]byte // the payloads that came behind it
 	hellos   []int    // their lengths
 	position int
+	asked    []cell.Parameters
 	answers  []*tinker.Response
 	first    []byte // the frames for the exit
 	told     cell.Reason
@@ -35,6 +36,8 @@ type path struct {
 	mux      *stream.Mux
 	streams  chan *stream.Stream
 	steps    [cell.Positions]atomic.Int32 // of the ratchet that each node has completed
+	drops    [cell.Positions]int          // of padding that each node has had
+	times    []time.Time                  // when cells came behind the burst
 	lazy     atomic.Bool                  // the nodes don't answer offers
 }
 
@@ -116,6 +119,7 @@ func (p *path) Receive(cells []byte) {
 			}
 		case p.mux != nil:
 			p.cells = append(p.cells, append([]byte(nil), payload...))
+			p.times = append(p.times, time.Now())
 			p.unwrap(payload)
 		default:
 			p.t.Error("a cell came before all nodes had replied")
@@ -149,6 +153,7 @@ func (p *path) answer() {
 		if at.Exit != last || !last && at.Next != p.hops[i+1].Node.ID {
 			p.t.Errorf("node %d learned %+v", i+1, at)
 		}
+		p.asked = append(p.asked, at)
 		p.answers = append(p.answers, r)
 		p.position = at.Position - i
 	}
@@ -206,6 +211,11 @@ func (p *path) unwrap(payload []byte) {
 		typ, content, err := r.Session.Recv.Open(b[cell.HeaderSize+i : cell.HeaderSize+i+cell.LayerSize(p.position+i)])
 		if err == nil && typ == tinker.LayerStep {
 			p.step(i, content)
+			p.link.Pool().Put(b)
+			return
+		}
+		if err == nil && typ == tinker.LayerDrop {
+			p.drops[i]++
 			p.link.Pool().Put(b)
 			return
 		}

@@ -18,6 +18,10 @@
 // sockets of the exit, and cells in all. A circuit ends when it has reached its
 // greatest age.
 //
+// Circuits that ask for it are mixed and padded, within what the descriptor
+// offers: their cells leave when a mixer says so, which has one goroutine for all
+// of them. Others never come near it.
+//
 // The node knows neither who uses it nor, unless it is the exit, for what. It
 // logs no address, name or key of users at any level.
 //

@@ -14,17 +14,16 @@ import (
 	"safing/netmap"
 	"safing/port17/cell"
 	"safing/port17/circuit/stream"
-	"safing/port17/link"
 	"safing/tinker"
 )
 
 var errOutOfMemory = errors.New("node: out of memory")
 
-// becomeExit makes this node the circuit's end and serves what came with the
-// hello. The caller holds mu.
-func (r *relay) becomeExit(position int, first []byte) cell.Reason {
+// becomeExit makes this node the circuit's end. The caller holds mu.
+func (r *relay) becomeExit(p cell.Parameters) {
 	r.mux = stream.New(stream.Config{
-		Pool: &r.node.pool, Start: cell.HeaderSize + 1, Size: cell.ContentSize(position),
+		Pool: &r.node.pool, Start: cell.HeaderSize + 1, Size: cell.ContentSize(p.Position),
+		Delay:  time.Duration(2*(p.Position+1)) * p.Delay, // there are no more hops than layers
 		Accept: r.node.exit.forCircuit(), Refused: r.node.exit.ended.add,
 		Send: func(cells []*cell.Buf) error {
 			err := r.sendOwn(cells)
@@ -35,14 +34,12 @@ func (r *relay) becomeExit(position int, first []byte) cell.Reason {
 		},
 	})
 	r.mux.Ready()
-	if r.mux.ReceiveFirst(first) != nil {
-		return cell.Protocol
-	}
-	r.ready.Store(true) // not before: the link's reader would overtake what came first
-	return 0
 }
 
 func (r *relay) sendOwn(cells []*cell.Buf) error {
+	if r.mix != nil {
+		return r.wait(r.mix.back, r.back, cells)
+	}
 	r.sealing.Lock()
 	defer r.sealing.Unlock()
 	for _, b := range cells {
@@ -54,19 +51,6 @@ func (r *relay) sendOwn(cells []*cell.Buf) error {
 		return errOutOfMemory
 	}
 	return r.back.Push(cell.Relay, cells...)
-}
-
-// sendReason is why a circuit ends from which the exit could not send.
-func sendReason(err error) cell.Reason {
-	switch {
-	case errors.Is(err, errOutOfMemory):
-		return cell.OutOfMemory
-	case errors.Is(err, link.ErrQueueFull):
-		return cell.QueueFull
-	case errors.Is(err, tinker.ErrExpired):
-		return cell.Expired
-	}
-	return cell.LinkBroken
 }
 
 // An exit connects streams to their targets.

@@ -26,5 +26,8 @@ func (n *Node) LimitAssociations(limit int) { n.exit.associations = make(chan st
 // end that went to resolvers alone.
 func (n *Node) SetIdle(idle, dns time.Duration) { n.exit.idle, n.exit.idleDNS = idle, dns }
 
+// Padding returns how many cells of padding the node has promised for a second.
+func (n *Node) Padding() int { return int(n.padding.used.Load()) }
+
 // CellsUsed returns how many cells the node uses.
 func (n *Node) CellsUsed() int { return int(n.pool.Used()) }

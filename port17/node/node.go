@@ -27,6 +27,8 @@ const Version = "port17/1"
 const (
 	defaultMaxLinks   = 16
 	defaultMaxClients = 4096
+	defaultMaxDelay   = time.Second
+	defaultMaxPadding = 100
 	maxCells          = 256 << 10 // in queues of one node, 1 GiB
 	maxHandshakes     = 1024      // that wait
 )
@@ -49,6 +51,12 @@ type Config struct {
 	MaxLinks int
 	// MaxClients is how many links it takes from others; 0 means 4096.
 	MaxClients int
+	// MaxDelay is the greatest mean of the delays with which it mixes circuits
+	// that ask for it, in milliseconds up to 10 s. 0 means 1 s; less, none.
+	MaxDelay time.Duration
+	// MaxPadding is with how many cells a second, up to 1000, it pads a circuit
+	// that asks for it; it pads 64 of them at that rate. 0 means 100; less, none.
+	MaxPadding int
 	// Period is the time between two descriptors; 0 means the authority's
 	// default.
 	Period time.Duration
@@ -62,6 +70,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxClients <= 0 {
 		c.MaxClients = defaultMaxClients
+	}
+	if c.MaxDelay == 0 {
+		c.MaxDelay = defaultMaxDelay
+	}
+	if c.MaxPadding == 0 {
+		c.MaxPadding = defaultMaxPadding
 	}
 	if c.Period <= 0 {
 		c.Period = authority.DefaultPeriod
@@ -83,6 +97,8 @@ type Node struct {
 	exit      *exit
 	circuits  circuits
 	ended     ended
+	mixer     mixer
+	padding   promises
 
 	closing    atomic.Bool
 	refusing   atomic.Uint32 // the cell.Reason to refuse circuits with, or 0
@@ -113,6 +129,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		authority:  authority.NewClient(c.Network, filepath.Join(c.State, "map"), c.Log),
 		circuits:   circuits{limit: maxCircuits},
 		handshakes: make(chan func(), maxHandshakes),
+		mixer:      mixer{wake: make(chan struct{}, 1)},
 		clients:    make(chan struct{}, c.MaxClients),
 		neighbours: make(map[netmap.NodeID]*link.Link),
 		dialling:   make(map[netmap.NodeID]bool),
@@ -127,12 +144,15 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		n.closeListeners()
 		return nil, err
 	}
+	n.mixer.pool = &n.pool
+	n.padding.limit = paddedCircuits * int64(n.descriptor.MaxPadding)
 	n.exit = newExit(c.Exit, n.descriptor.IPs(), c.ExitLimits)
 	ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	for range runtime.GOMAXPROCS(0) {
 		n.running.Go(func() { n.handshake(ctx) })
 	}
 	n.running.Go(func() { n.expire(ctx) })
+	n.running.Go(func() { n.mixer.run(ctx) })
 	n.running.Go(func() { n.publish(ctx) })
 	n.running.Go(func() { n.follow(ctx) })
 	for _, l := range n.listeners {
@@ -171,6 +191,7 @@ func (n *Node) makeKeys() error {
 	d := &netmap.Descriptor{
 		ID: n.id, Name: c.Name, Owner: c.Owner, Group: c.Group, Country: c.Country, ASN: c.ASN,
 		Exit: c.Exit, Version: Version, Contact: c.Contact, Published: time.Now().UTC(),
+		MaxDelay: max(c.MaxDelay, 0).Truncate(time.Millisecond), MaxPadding: max(c.MaxPadding, 0),
 	}
 	for _, l := range n.listeners {
 		a, err := netip.ParseAddrPort(l.Addr().String())
@@ -224,6 +245,7 @@ func (n *Node) published() []byte {
 func (n *Node) Close() error {
 	n.closing.Store(true)
 	n.stop()
+	n.mixer.stop()
 	n.closeListeners()
 	open := n.openLinks()
 	for _, l := range open {

@@ -43,6 +43,7 @@ type relay struct {
 	// who end the circuit.
 	mu     sync.Mutex
 	next   *link.Leg // relays only
+	mix    *mixing   // nil unless the circuit asks for delays or padding
 	closed bool
 }
 
@@ -151,13 +152,31 @@ func (r *relay) answer(burst []byte) cell.Reason {
 	}
 	r.session, r.position = response.Session, p.Position
 	r.onion = tinker.NewRelay(response.Session, cell.PayloadSize, p.Position, nil)
+	if reason := r.mixLocked(p); reason != 0 {
+		return reason
+	}
+	if r.mix != nil {
+		return r.beginMixedLocked(p, rest, response.Reply, len(burst))
+	}
 	if err := r.sendReply(response.Reply); err != nil {
 		return cell.QueueFull
 	}
 	if p.Exit {
-		return r.becomeExit(p.Position, rest)
+		r.becomeExit(p)
 	}
-	return r.extendLocked(p.Next, rest, len(burst))
+	return r.beginLocked(p, rest, len(burst))
+}
+
+// beginLocked passes the rest of the hello on, or serves it.
+func (r *relay) beginLocked(p cell.Parameters, rest []byte, burst int) cell.Reason {
+	if !p.Exit {
+		return r.extendLocked(p.Next, rest, burst)
+	}
+	if r.mux.ReceiveFirst(rest) != nil {
+		return cell.Protocol
+	}
+	r.ready.Store(true) // not before: the link's reader would overtake what came first
+	return 0
 }
 
 func helloReason(err error) cell.Reason {
@@ -234,7 +253,7 @@ func (r *relay) passOn(cells []byte) cell.Reason {
 			pool.Put(b)
 			pool.PutAll(batch[:n])
 			return openReason(err)
-		case typ == tinker.LayerLocal && r.mux != nil:
+		case typ == tinker.LayerLocal && r.mux != nil && (r.mix == nil || r.mix.forward == nil):
 			if pool.Used() > maxCells { // what nobody reads stays in its cells
 				pool.Put(b)
 				return cell.OutOfMemory
@@ -249,14 +268,14 @@ func (r *relay) passOn(cells []byte) cell.Reason {
 				pool.PutAll(batch[:n])
 				return reason
 			}
-		case typ == tinker.LayerRelay && r.mux == nil:
+		case typ == tinker.LayerRelay && r.mux == nil, typ == tinker.LayerLocal && r.mux != nil:
 			batch[n] = b
 			n++
 		default:
 			pool.Put(b)
 		}
 	}
-	return push(r.node, r.next, batch[:n])
+	return r.pass(batch[:n])
 }
 
 // openReason is why a circuit ends whose cell could not be opened or sealed.
@@ -290,7 +309,10 @@ func push(n *Node, leg *link.Leg, cells []*cell.Buf) cell.Reason {
 // Closed implements link.Receiver for the origin's side.
 func (r *relay) Closed(reason cell.Reason, _ uint8) {
 	r.burst = nil
-	r.shut(reason, func(next *link.Leg) { next.Close(reason, 0) })
+	forward, _ := r.outlets()
+	after(forward, func() {
+		r.shut(reason, func(next *link.Leg) { next.Close(reason, 0) })
+	})
 }
 
 // end ends the circuit in both directions because of what happened here or
@@ -302,7 +324,7 @@ func (r *relay) end(reason cell.Reason, distance uint8) {
 
 func (r *relay) shut(reason cell.Reason, closeNext func(*link.Leg)) {
 	r.mu.Lock()
-	next, mux, was := r.next, r.mux, r.closed
+	next, mux, mix, was := r.next, r.mux, r.mix, r.closed
 	r.closed = true
 	r.mu.Unlock()
 	if was {
@@ -310,57 +332,11 @@ func (r *relay) shut(reason cell.Reason, closeNext func(*link.Leg)) {
 	}
 	r.node.ended.circuits.add(reason)
 	r.node.circuits.remove(r)
+	r.unmix(mix)
 	if next != nil {
 		closeNext(next)
 	}
 	if mux != nil {
 		mux.Close(&stream.Error{Reason: reason})
 	}
-}
-
-// A backward receives the cells of a circuit that come from the next node.
-type backward relay
-
-// Receive implements link.Receiver: it adds this node's layer.
-func (w *backward) Receive(cells []byte) {
-	r := (*relay)(w)
-	r.sealing.Lock()
-	reason, distance := w.passBack(cells)
-	r.sealing.Unlock()
-	if reason != 0 {
-		r.end(reason, distance)
-	}
-}
-
-// passBack returns why the circuit has to end, and at which distance.
-func (w *backward) passBack(cells []byte) (reason cell.Reason, distance uint8) {
-	r := (*relay)(w)
-	var batch [link.MaxCells]*cell.Buf
-	n := 0
-	for ; len(cells) > 0; cells = cells[cell.Size:] {
-		if c := cell.ParseHeader(cells).Command; c != cell.Relay && c != cell.Created {
-			r.node.pool.PutAll(batch[:n])
-			return cell.Protocol, 1
-		}
-		b := r.node.pool.Get()
-		batch[n] = b
-		n++
-		if err := r.onion.Seal(b[cell.HeaderSize:], cells[cell.HeaderSize:cell.Size]); err != nil {
-			r.node.pool.PutAll(batch[:n])
-			return openReason(err), 0
-		}
-	}
-	return push(r.node, r.back, batch[:n]), 0
-}
-
-// Closed implements link.Receiver.
-func (w *backward) Closed(reason cell.Reason, distance uint8) {
-	r := (*relay)(w)
-	if r.node.closing.Load() { // the link broke at this end
-		reason = cell.ShuttingDown
-		r.back.Close(reason, 0)
-	} else {
-		r.back.Close(reason, min(distance, 254)+1)
-	}
-	r.shut(reason, func(*link.Leg) {})
 }

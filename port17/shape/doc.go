@@ -22,8 +22,7 @@
 //
 // A [Gate] has no clock, no timer and no cells: it is told the time, and says how
 // many cells leave now and when it has to be asked again. So nodes, clients and
-// the simulator of port17/correlation run the same code. What that finds is in
-// docs/traffic-analysis.md.
+// simulators run the same code.
 //
 // A Gate belongs to one goroutine at a time. Shapes are values.
 package shape

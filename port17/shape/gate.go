@@ -17,6 +17,7 @@ type Gate struct {
 	leaves  time.Time // when the next of them is over
 
 	ready    int           // cells that were delayed
+	came     time.Time     // when the last of them came, if they are not
 	interval time.Duration // of a constant rate; 0 without one
 	tick     time.Time     // when the next interval ends
 	padder   *padder       // nil unless adaptive
@@ -57,7 +58,7 @@ func (g *Gate) Waiting() int { return g.delayed + g.ready }
 // come can be looked at by themselves.
 func (g *Gate) Add(now time.Time, n int) {
 	if g.mean <= 0 {
-		g.ready += n
+		g.ready, g.came = g.ready+n, now
 		return
 	}
 	if due := now.Add(g.draw(n)); g.delayed == 0 || due.Before(g.leaves) {
@@ -86,15 +87,14 @@ func (g *Gate) Take(now time.Time) (cells, padding int) {
 	if g.padder != nil {
 		g.padder.skip(now)
 	}
-	if g.interval == 0 {
-		cells = g.release(now)
-	}
 	for {
 		at, what := g.first()
 		if what == nothing || at.After(now) {
 			return cells, padding
 		}
 		switch what {
+		case cellsReady:
+			cells += g.release(now)
 		case delayOver:
 			g.delayed--
 			g.ready++
@@ -140,6 +140,7 @@ type event uint8
 
 const (
 	nothing event = iota
+	cellsReady
 	delayOver
 	intervalOver
 	paddingDue
@@ -147,6 +148,9 @@ const (
 
 // first is what happens next.
 func (g *Gate) first() (at time.Time, what event) {
+	if g.ready > 0 && g.interval == 0 {
+		return g.came, cellsReady
+	}
 	if g.delayed > 0 {
 		at, what = g.leaves, delayOver
 	}

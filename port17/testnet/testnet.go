@@ -29,8 +29,9 @@ type Network struct {
 }
 
 // Start runs count nodes and waits until the map says that all are linked. The
-// last two are exits that connect to loopback addresses.
-func Start(t testing.TB, count int) *Network {
+// last two are exits that connect to loopback addresses. The changes are made to
+// each node's configuration before it starts.
+func Start(t testing.TB, count int, changes ...func(i int, c *node.Config)) *Network {
 	t.Helper()
 	n := &Network{Trust: startAuthority(t)}
 	for i := range count {
@@ -51,6 +52,9 @@ func Start(t testing.TB, count int) *Network {
 			Identity: key, Network: n.Trust, Listen: []string{fmt.Sprintf("127.%d.0.1:0", 21+i)},
 			Name: fmt.Sprint("node", i), Owner: fmt.Sprint("owner", i), Country: "DE", Exit: policy, State: dir,
 		})
+		for _, change := range changes {
+			change(i, &n.configs[i])
+		}
 		n.Nodes = append(n.Nodes, n.start(t, i))
 	}
 	n.await(t, count)

@@ -19,6 +19,8 @@ type Config struct {
 	// Send seals and queues cells, which are its from then on. Its error ends
 	// the mux. It must not block, nor call the mux.
 	Send func(cells []*cell.Buf) error
+	// Delay is what a round trip takes longer than it must, because hops mix.
+	Delay time.Duration
 	// Accept is called by Receive when the origin has opened a stream. It must
 	// not block. Nil at origins, which accept none.
 	Accept func(*Stream, cell.Target)
@@ -85,7 +87,7 @@ func New(c Config) *Mux {
 		pool:    c.Pool,
 		data:    c.Size - cell.DataOverhead,
 		streams: make(map[uint32]*Stream),
-		window:  window{limit: firstWindow},
+		window:  window{limit: firstWindow, slack: slack + c.Delay},
 		now:     time.Now,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -73,12 +74,15 @@ type pair struct {
 }
 
 // newPair makes two ends between which nothing is delivered yet.
-func newPair(maxStreams int) *pair {
+func newPair(maxStreams int) *pair { return newPairWith(maxStreams, 0) }
+
+// newPairWith makes ends that know of delays.
+func newPairWith(maxStreams int, delay time.Duration) *pair {
 	p := &pair{accepted: make(chan *stream.Stream, 256), stopped: make(chan struct{})}
 	p.out.cells, p.back.cells = make(chan *cell.Buf, 5120), make(chan *cell.Buf, 5120)
-	p.origin = stream.New(stream.Config{Pool: &p.pool, Start: start, Size: size, Send: p.out.send})
+	p.origin = stream.New(stream.Config{Pool: &p.pool, Start: start, Size: size, Delay: delay, Send: p.out.send})
 	p.exit = stream.New(stream.Config{
-		Pool: &p.pool, Start: start, Size: size, Send: p.back.send, MaxStreams: maxStreams,
+		Pool: &p.pool, Start: start, Size: size, Delay: delay, Send: p.back.send, MaxStreams: maxStreams,
 		Accept: func(s *stream.Stream, _ cell.Target) {
 			p.track(s)
 			p.accepted <- s

@@ -11,7 +11,8 @@ const (
 	maxWindow   = 4096
 	// slack is the queueing that a window allows for beside one round trip. It
 	// covers what batching and a turn of the system's scheduler add where the
-	// round trip is short; what waits there delays everybody behind it.
+	// round trip is short; what waits there delays everybody behind it. To it
+	// comes what mixing adds: the least round trip is one with short delays.
 	slack = 3 * time.Millisecond
 	// memory is for how long the least round trip counts.
 	memory = 20 * time.Second
@@ -26,6 +27,8 @@ type window struct {
 	sent   uint64 // cells, counting those that are reserved
 	queued uint64 // cells that were sealed and queued
 	acked  uint64
+
+	slack time.Duration
 
 	marks [maxWindow/ackEvery + 1]mark // ring, by number of cell / ackEvery
 
@@ -106,7 +109,7 @@ func (w *window) measure(m mark, rtt time.Duration, now time.Time) {
 	if w.drain != 0 {
 		w.set(w.best() * w.least.Seconds())
 	} else {
-		w.set(w.best() * (2*w.least + slack).Seconds())
+		w.set(w.best() * (2*w.least + w.slack).Seconds())
 	}
 }
 

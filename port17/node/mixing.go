@@ -1,0 +1,255 @@
+package node
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"safing/port17/cell"
+	"safing/port17/link"
+	"safing/port17/shape"
+	"safing/tinker"
+)
+
+// paddedCircuits is how many circuits a node pads at its greatest rate; more, if
+// they want less.
+const paddedCircuits = 64
+
+// Promises are how much padding a node has promised, in cells a second.
+type promises struct {
+	used  atomic.Int64
+	limit int64
+}
+
+// take says whether there is so much left, and takes it then.
+func (p *promises) take(rate int) bool {
+	if p.used.Add(int64(rate)) > p.limit {
+		p.give(rate)
+		return false
+	}
+	return true
+}
+
+func (p *promises) give(rate int) { p.used.Add(-int64(rate)) }
+
+// A mixing is what a circuit has that asks for delays or padding.
+type mixing struct {
+	forward *outlet // nil without delays
+	back    *outlet
+	padding shape.Shape
+	layer   byte // type of what goes back
+
+	replied bool // the node's reply has left; owned by the mixer
+}
+
+// adaptive says whether padding depends on what passes.
+func (m *mixing) adaptive() bool {
+	return m.padding.Kind != shape.None && m.padding.Kind != shape.Constant
+}
+
+// mixLocked gives the circuit what it asks for. The caller holds mu.
+func (r *relay) mixLocked(p cell.Parameters) cell.Reason {
+	if p.Delay == 0 && p.Padding == (shape.Shape{}) {
+		return 0
+	}
+	offer := r.node.Descriptor()
+	if p.Delay > offer.MaxDelay || p.Padding.Rate > offer.MaxPadding {
+		return cell.NotOffered
+	}
+	if !r.node.padding.take(p.Padding.Rate) {
+		return cell.Busy
+	}
+	m := &mixing{padding: p.Padding, layer: tinker.LayerRelay}
+	if p.Exit {
+		m.layer = tinker.LayerLocal
+	}
+	r.mix = m
+	if p.Delay > 0 {
+		m.forward = r.node.mixer.outlet(p.Delay, shape.Shape{}, link.QueueLimit, r.leaveForward)
+	}
+	m.back = r.node.mixer.outlet(p.Delay, p.Padding, link.QueueLimit, r.leaveBack)
+	return 0
+}
+
+// beginMixedLocked does what every circuit begins with, after delays: who sees
+// the handshakes on both sides learns as little from their times as from those
+// of other cells. The caller holds mu.
+func (r *relay) beginMixedLocked(p cell.Parameters, rest, reply []byte, burst int) cell.Reason {
+	r.mix.back.then(func() {
+		r.mix.replied = true
+		if r.sendReply(reply) != nil {
+			r.end(cell.QueueFull, 0)
+		}
+	})
+	if p.Exit {
+		r.becomeExit(p)
+	}
+	if r.mix.forward == nil {
+		return r.beginLocked(p, rest, burst)
+	}
+	if p.Exit {
+		r.ready.Store(true) // cells wait behind what came first
+	}
+	r.mix.forward.then(func() {
+		reason := cell.Reason(0)
+		r.mu.Lock()
+		if !r.closed {
+			reason = r.beginLocked(p, rest, burst)
+		}
+		r.mu.Unlock()
+		if reason != 0 {
+			r.end(reason, 0)
+		}
+	})
+	return 0
+}
+
+// unmix ends the circuit's delays and padding.
+func (r *relay) unmix(m *mixing) {
+	if m == nil {
+		return
+	}
+	if m.forward != nil {
+		m.forward.close()
+	}
+	m.back.close()
+	r.node.padding.give(m.padding.Rate)
+}
+
+// outlets are where the circuit's cells wait; nil where they don't.
+func (r *relay) outlets() (forward, back *outlet) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mix == nil {
+		return nil, nil
+	}
+	return r.mix.forward, r.mix.back
+}
+
+// after calls do once what waits at the outlet has left.
+func after(o *outlet, do func()) {
+	if o == nil {
+		do()
+		return
+	}
+	o.then(do)
+}
+
+// wait lets cells wait at an outlet, behind which is the leg. When it can't, the
+// cells remain the caller's.
+func (r *relay) wait(o *outlet, leg *link.Leg, cells []*cell.Buf) error {
+	if r.node.pool.Used() > maxCells {
+		return errOutOfMemory
+	}
+	queued := 0
+	if leg != nil {
+		queued = leg.Queued()
+	}
+	if !o.add(cells, queued) {
+		return link.ErrQueueFull
+	}
+	return nil
+}
+
+// pass lets cells from the origin wait, if they are to, or passes them on.
+func (r *relay) pass(cells []*cell.Buf) cell.Reason {
+	if r.mix == nil || len(cells) == 0 {
+		return push(r.node, r.next, cells)
+	}
+	if r.mix.adaptive() {
+		r.mix.back.seen()
+	}
+	if r.mix.forward == nil {
+		return push(r.node, r.next, cells)
+	}
+	if err := r.wait(r.mix.forward, r.next, cells); err != nil {
+		r.node.pool.PutAll(cells)
+		return sendReason(err)
+	}
+	return 0
+}
+
+// leaveForward takes cells from the origin whose delays are over.
+func (r *relay) leaveForward(cells []*cell.Buf, _ int) {
+	if r.mux == nil {
+		if reason := push(r.node, r.next, cells); reason != 0 {
+			r.end(reason, 0)
+		}
+		return
+	}
+	for i, b := range cells {
+		if r.mux.Receive(b, cell.HeaderSize, cell.HeaderSize+cell.ContentSize(r.position)) != nil {
+			r.node.pool.PutAll(cells[i+1:])
+			r.end(cell.Protocol, 0)
+			return
+		}
+	}
+}
+
+// waitBack takes cells from the next node. They are sealed when they leave, as
+// padding may leave before them.
+func (r *relay) waitBack(cells []byte) (reason cell.Reason, distance uint8) {
+	var batch [link.MaxCells]*cell.Buf
+	n := 0
+	for ; len(cells) > 0; cells = cells[cell.Size:] {
+		if c := cell.ParseHeader(cells).Command; c != cell.Relay && c != cell.Created {
+			r.node.pool.PutAll(batch[:n])
+			return cell.Protocol, 1
+		}
+		b := r.node.pool.Get()
+		copy(b[cell.HeaderSize+1:], cells[cell.HeaderSize:][:cell.ContentSize(r.position)])
+		batch[n] = b
+		n++
+	}
+	if err := r.wait(r.mix.back, r.back, batch[:n]); err != nil {
+		r.node.pool.PutAll(batch[:n])
+		return sendReason(err), 0
+	}
+	return 0, 0
+}
+
+// leaveBack seals and sends what leaves towards the origin.
+func (r *relay) leaveBack(cells []*cell.Buf, padding int) {
+	r.sealing.Lock()
+	reason := r.sealBack(cells, padding)
+	r.sealing.Unlock()
+	if reason != 0 {
+		r.end(reason, 0)
+	}
+}
+
+func (r *relay) sealBack(cells []*cell.Buf, padding int) cell.Reason {
+	pool := &r.node.pool
+	for _, b := range cells {
+		if err := r.onion.SealOwn(b[cell.HeaderSize:], r.mix.layer, nil); err != nil {
+			pool.PutAll(cells)
+			return openReason(err)
+		}
+	}
+	// Padding that meets a queue, or the end of memory, helps nobody.
+	if !r.mix.replied || r.back.Queued() > link.MaxCells || pool.Used() > maxCells/2 {
+		padding = 0
+	}
+	for range padding {
+		b := pool.Get()
+		clear(b[:])
+		cells = append(cells, b)
+		if err := r.onion.SealOwn(b[cell.HeaderSize:], tinker.LayerDrop, nil); err != nil {
+			pool.PutAll(cells)
+			return openReason(err)
+		}
+	}
+	return push(r.node, r.back, cells)
+}
+
+// sendReason is why a circuit ends for which cells could not be sent.
+func sendReason(err error) cell.Reason {
+	switch {
+	case errors.Is(err, errOutOfMemory):
+		return cell.OutOfMemory
+	case errors.Is(err, link.ErrQueueFull):
+		return cell.QueueFull
+	case errors.Is(err, tinker.ErrExpired):
+		return cell.Expired
+	}
+	return cell.LinkBroken
+}
