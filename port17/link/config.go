@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"safing/netmap"
 	"safing/port17/cell"
 )
@@ -40,6 +42,9 @@ type Config struct {
 	PingEvery time.Duration
 	// Wrappings are what Dial may connect in, best first; none means plain TCP.
 	Wrappings []netmap.Wrapping
+	// SendRate and ReceiveRate, in bytes a second, limit all links that share
+	// them; nil does not. Their burst is to be no less than a record, MaxRecord.
+	SendRate, ReceiveRate *rate.Limiter
 	// Log gets what a developer wants to see of a link; nil discards.
 	Log *slog.Logger
 }

@@ -50,6 +50,8 @@ type Link struct {
 	last      *Leg
 
 	moved atomic.Int64 // cells in both directions since then
+
+	sent, received direction
 }
 
 func newLink(conn net.Conn, c Config) *Link {

@@ -52,6 +52,7 @@ func (l *Link) readAll() error {
 			return err
 		}
 		l.config.Pool.PutBlock(b)
+		l.passed(&l.received, size/cell.Size, recordHeader+size, l.config.ReceiveRate)
 	}
 }
 

@@ -22,6 +22,8 @@ const (
 	recordHeader = 2
 	// MaxCells is how many cells a record has at most.
 	MaxCells = 16
+	// MaxRecord is how many bytes a record has at most.
+	MaxRecord = recordHeader + MaxCells*cell.Size + tinker.LayerOverhead
 
 	recordCells = 1 // the types inside the AEAD
 	recordEnd   = 2 // of what comes under the early key

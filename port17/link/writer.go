@@ -49,6 +49,7 @@ func (l *Link) write(sealer *tinker.Sealer) {
 			return
 		}
 		l.config.Pool.PutBlock(b)
+		l.passed(&l.sent, n, len(out), l.config.SendRate)
 	}
 }
 
