@@ -23,8 +23,13 @@ const (
 	maxSteps    = 4 << 20               // of one search; the exits share them
 )
 
-// ErrNoRoute means that no route fulfils the request.
-var ErrNoRoute = errors.New("no route")
+var (
+	// ErrNoRoute means that no route fulfils the request.
+	ErrNoRoute = errors.New("no route")
+	// ErrNoExit means that this is as no exit may be used and allows the
+	// destination. It wraps ErrNoRoute.
+	ErrNoExit = fmt.Errorf("%w: no exit", ErrNoRoute)
+)
 
 // A Finder finds routes on a map.
 type Finder struct {
@@ -113,7 +118,7 @@ func (f *Finder) Explain(r Request) (Explanation, error) {
 	s.exclude()
 	exits := s.exits()
 	if len(exits) == 0 {
-		return s.explanation, fmt.Errorf("%w: none of the %d nodes is an exit that may be used and allows %s", ErrNoRoute, len(f.nodes), describe(r))
+		return s.explanation, fmt.Errorf("%w: of %d nodes none that may be used as one allows %s", ErrNoExit, len(f.nodes), describe(r))
 	}
 	s.entries()
 	first := rand.IntN(len(exits)) // of exits as near as each other none is preferred
@@ -165,10 +170,8 @@ func (s *search) exclude() {
 		switch _, err := n.Prekey(now); {
 		case s.r.Exclude[n.ID]:
 			reason = "it failed recently"
-		case slices.Contains(s.r.AvoidCountries, n.Country):
-			reason = "its country is avoided"
-		case slices.Contains(s.r.AvoidASNs, n.ASN):
-			reason = "its network is avoided"
+		case s.r.avoids(n.Node) != "":
+			reason = s.r.avoids(n.Node)
 		case len(n.links) == 0:
 			reason = "it has no link that both ends publish"
 		case err != nil:
@@ -186,7 +189,7 @@ func (s *search) exits() (exits []int) {
 	for i := range s.f.nodes {
 		n := &s.f.nodes[i]
 		switch {
-		case !s.usable[i], len(s.r.Exits) > 0 && !slices.Contains(s.r.Exits, n.ID):
+		case !s.usable[i], !s.r.allowsExit(n.Node):
 		case to.Addr().IsValid() && n.Allows(to), !to.Addr().IsValid() && n.Exit.AllowsPort(to.Port()):
 			exits = append(exits, i)
 		}

@@ -143,15 +143,18 @@ func TestRouteRequests(t *testing.T) {
 		check func(Route) bool
 	}{
 		{"exit policy", Request{Destination: web()}, func(r Route) bool { return r.Nodes[2].Name != "n7" }},
-		{"only a name", Request{Destination: netip.AddrPortFrom(netip.Addr{}, 22), Exits: []netmap.NodeID{id(7)}}, func(r Route) bool { return r.Nodes[2].Name == "n7" }},
+		{"only a name", Request{Destination: netip.AddrPortFrom(netip.Addr{}, 22), Requirements: Requirements{Exits: []netmap.NodeID{id(7)}}}, func(r Route) bool { return r.Nodes[2].Name == "n7" }},
 		{"country", Request{Destination: web(), Country: "SE"}, func(r Route) bool { return r.Nodes[2].Name == "n6" }},
-		{"avoided", Request{Destination: web(), AvoidCountries: []string{"DE"}, Level: 0}, nil},
-		{"avoided network", Request{Destination: web(), AvoidASNs: []uint32{9}, Nodes: 5}, func(r Route) bool { return len(r.Nodes) == 5 && !strings.Contains(names(r), "n6") }},
+		{"avoided", Request{Destination: web(), Requirements: Requirements{AvoidCountries: []string{"DE"}}}, nil},
+		{"avoided network", Request{Destination: web(), Requirements: Requirements{AvoidASNs: []uint32{9}, Nodes: 5}}, func(r Route) bool { return len(r.Nodes) == 5 && !strings.Contains(names(r), "n6") }},
+		{"exits avoided", Request{Destination: web(), Requirements: Requirements{AvoidExits: []netmap.NodeID{id(0), id(1), id(2), id(3), id(4), id(5)}}}, func(r Route) bool { return r.Nodes[2].Name == "n6" }},
+		{"exits of a country", Request{Destination: web(), Country: "DE", Requirements: Requirements{ExitCountries: []string{"SE", "FR"}}}, func(r Route) bool { return r.Nodes[2].Name == "n6" }},
+		{"no exit in a country", Request{Destination: web(), Requirements: Requirements{ExitCountries: []string{"FR"}}}, nil},
 		{"entries", Request{Destination: web(), Entries: []netmap.NodeID{id(3)}}, func(r Route) bool { return r.Nodes[0].Name == "n3" }},
 		{"exclude", Request{Destination: web(), Exclude: map[netmap.NodeID]bool{id(0): true, id(1): true}}, func(r Route) bool {
 			return !strings.Contains(names(r), "n0") && !strings.Contains(names(r), "n1")
 		}},
-		{"one network", Request{Destination: web(), Nodes: 6}, func(r Route) bool {
+		{"one network", Request{Destination: web(), Requirements: Requirements{Nodes: 6}}, func(r Route) bool {
 			return !strings.Contains(names(r), "n4") || !strings.Contains(names(r), "n5")
 		}},
 		{"entry round trip", Request{Destination: web(), EntryRTT: map[netmap.NodeID]time.Duration{id(2): time.Millisecond}}, func(r Route) bool { return r.Nodes[0].Name == "n2" }},
@@ -163,7 +166,7 @@ func TestRouteRequests(t *testing.T) {
 				switch {
 				case c.check == nil && !errors.Is(err, ErrNoRoute):
 					t.Fatalf("route %s, %v; want %v", names(r), err, ErrNoRoute)
-				case c.check != nil && (err != nil || !c.check(r)):
+				case c.check != nil && (err != nil || !c.check(r) || !c.r.Met(r.Nodes)):
 					t.Fatalf("route %s, %v", names(r), err)
 				}
 			}

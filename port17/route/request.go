@@ -64,12 +64,7 @@ type Request struct {
 	// Country is where the destination is, if that is known.
 	Country string
 	Level   Level
-	// Nodes is how many nodes the route has; if less, the level's number.
-	Nodes          int
-	AvoidCountries []string
-	AvoidASNs      []uint32
-	// Exits are the only ones allowed, unless empty.
-	Exits []netmap.NodeID
+	Requirements
 	// Exclude are nodes that are not to be used at the moment.
 	Exclude map[netmap.NodeID]bool
 	// Entries are the only entries allowed, unless empty: a client that keeps

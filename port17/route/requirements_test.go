@@ -1,0 +1,43 @@
+package route
+
+import (
+	"testing"
+
+	"safing/netmap"
+)
+
+// Met is as strict as Find is.
+func TestRequirementsMet(t *testing.T) {
+	m := testMap(t, 4, func(i int, d *netmap.Descriptor) {
+		d.ASN = uint32(i)
+		if i == 2 {
+			d.Country = "SE"
+		}
+	})
+	nodes := m.Nodes[:3] // n2 is the exit
+	for _, test := range []struct {
+		name string
+		r    Requirements
+		want bool
+	}{
+		{"nothing", Requirements{}, true},
+		{"as many nodes", Requirements{Nodes: 3}, true},
+		{"more nodes", Requirements{Nodes: 4}, false},
+		{"the exit", Requirements{Exits: []netmap.NodeID{m.Nodes[3].ID, m.Nodes[2].ID}}, true},
+		{"another exit", Requirements{Exits: []netmap.NodeID{m.Nodes[1].ID}}, false},
+		{"not this exit", Requirements{AvoidExits: []netmap.NodeID{m.Nodes[2].ID}}, false},
+		{"not a relay as exit", Requirements{AvoidExits: []netmap.NodeID{m.Nodes[1].ID}}, true},
+		{"the exit's country", Requirements{ExitCountries: []string{"SE"}}, true},
+		{"a relay's country", Requirements{ExitCountries: []string{"DE"}}, false},
+		{"no node in a country", Requirements{AvoidCountries: []string{"DE"}}, false},
+		{"no node in a network", Requirements{AvoidASNs: []uint32{1}}, false},
+		{"another network avoided", Requirements{AvoidASNs: []uint32{3}}, true},
+	} {
+		if got := test.r.Met(nodes); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
+	}
+	if new(Requirements).Met(nil) {
+		t.Error("a route without nodes will do")
+	}
+}
