@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"safing/port17/cell"
@@ -44,6 +45,8 @@ type Circuit struct {
 	opening sync.Mutex
 	leg     *link.Leg
 	timeout *time.Timer
+
+	sent, received atomic.Uint64 // bytes in cells, without the burst
 
 	ended  func(error)
 	ending sync.Once
@@ -123,6 +126,9 @@ func (c *Circuit) Hops() []Hop { return c.hops }
 // Streams returns how many streams are open.
 func (c *Circuit) Streams() int { return c.mux.Streams() }
 
+// Bytes returns how much has gone through the circuit, as cells.
+func (c *Circuit) Bytes() (sent, received uint64) { return c.sent.Load(), c.received.Load() }
+
 // Built is closed when all nodes have replied.
 func (c *Circuit) Built() <-chan struct{} { return c.built }
 
@@ -182,6 +188,7 @@ func (c *Circuit) Closed(reason cell.Reason, distance uint8) {
 // Receive implements link.Receiver.
 func (c *Circuit) Receive(cells []byte) {
 	c.renewal.count(len(cells) / cell.Size)
+	c.received.Add(uint64(len(cells)))
 	for ; len(cells) > 0; cells = cells[cell.Size:] {
 		b := c.pool.Get()
 		copy(b[:], cells[:cell.Size])
@@ -282,6 +289,7 @@ func (c *Circuit) finish(reply []byte) error {
 // this, as they learn why from fail.
 func (c *Circuit) send(cells []*cell.Buf) error {
 	c.renewal.count(len(cells))
+	c.sent.Add(uint64(len(cells)) * cell.Size)
 	c.sealing.Lock()
 	defer c.sealing.Unlock()
 	if c.lost {

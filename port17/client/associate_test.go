@@ -189,7 +189,7 @@ func TestAssociateEnds(t *testing.T) {
 	if _, err := s.socket.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("a datagram after the end: %v", err)
 	}
-	for deadline := time.Now().Add(5 * time.Second); c.Circuits()[0].Streams > 0; <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Second); inUse(c)[0].Streams > 0; <-time.After(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the association is still open in the network")
 		}
@@ -206,7 +206,7 @@ func TestAssociateExitDies(t *testing.T) {
 	to := header(server.AddrPort())
 	s.send(t, to+"x")
 	s.want(t, to+"x")
-	exit := c.Circuits()[0].Nodes[2].ID
+	exit := inUse(c)[0].Nodes[2].ID
 	for _, node := range n.Nodes {
 		if node.ID() == exit {
 			node.Close()

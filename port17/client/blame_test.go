@@ -25,7 +25,7 @@ func TestBlame(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c := &Client{failures: newFailures(), config: Config{Log: slog.New(slog.DiscardHandler)}}
-			s := &shared{client: c, since: time.Now(), hops: []circuit.Hop{{Node: netmap.Node{Descriptor: &netmap.Descriptor{ID: netmap.NodeID{1}}}}}}
+			s := &shared{client: c, made: time.Now(), hops: []circuit.Hop{{Node: netmap.Node{Descriptor: &netmap.Descriptor{ID: netmap.NodeID{1}}}}}}
 			time.Sleep(test.after)
 			s.blame(&circuit.Error{Reason: test.reason})
 			if got := len(c.failures.now()); got != test.want {

@@ -23,6 +23,9 @@ type Config struct {
 	State string
 	// Level is that of connections which ask for no other.
 	Level route.Level
+	// Ahead is how many circuits are built before they are asked for, at most;
+	// 0 means 6, and less none. Without recent connections there are none.
+	Ahead int
 	// Log gets what a user wants to know; nil discards. No destination is
 	// logged above debug level.
 	Log *slog.Logger
@@ -38,13 +41,15 @@ type Client struct {
 	slots     chan struct{} // one for each association of SOCKS users
 	stop      context.CancelFunc
 	running   sync.WaitGroup
+	wake      chan struct{} // a token when circuits may have to be built ahead
 
 	mu       sync.Mutex
 	closed   bool
 	finder   *route.Finder
 	news     chan struct{} // closed when the map is replaced
 	circuits map[group][]*shared
-	exits    map[group]netmap.NodeID     // the last one of a group that was used
+	ahead    ahead
+	exits    map[group]netmap.Node       // the last one of a group that was used
 	newer    map[told]*netmap.Descriptor // what nodes have sent that is newer than the map
 }
 
@@ -59,6 +64,9 @@ func New(ctx context.Context, c Config) (*Client, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Ahead == 0 {
+		c.Ahead = defaultAhead
+	}
 	client := &Client{
 		config:    c,
 		authority: authority.NewClient(c.Network, filepath.Join(c.State, "map"), c.Log),
@@ -66,7 +74,8 @@ func New(ctx context.Context, c Config) (*Client, error) {
 		slots:     make(chan struct{}, maxAssociations),
 		news:      make(chan struct{}),
 		circuits:  make(map[group][]*shared),
-		exits:     make(map[group]netmap.NodeID),
+		exits:     make(map[group]netmap.Node),
+		wake:      make(chan struct{}, 1),
 		newer:     make(map[told]*netmap.Descriptor),
 	}
 	client.sample = newSample(filepath.Join(c.State, "entries.json"), c.Log)
@@ -76,6 +85,7 @@ func New(ctx context.Context, c Config) (*Client, error) {
 		client.authority.Watch(ctx, client.setMap) //nolint:errcheck // it ends with the context
 	})
 	client.running.Go(func() { client.sweep(ctx) })
+	client.running.Go(func() { client.prepare(ctx) })
 	return client, nil
 }
 
@@ -84,10 +94,7 @@ func (c *Client) Close() error {
 	c.stop()
 	c.mu.Lock()
 	c.closed = true
-	var all []*shared
-	for _, list := range c.circuits {
-		all = append(all, list...)
-	}
+	all := c.allLocked()
 	c.mu.Unlock()
 	for _, s := range all {
 		s.close()
@@ -105,7 +112,13 @@ func (c *Client) setMap(m *netmap.Map) {
 	c.forgetOlderLocked(m)
 	close(c.news)
 	c.news = make(chan struct{})
+	all := c.allLocked()
 	c.mu.Unlock()
+	for _, s := range all {
+		if s.leaves(m) {
+			s.retire()
+		}
+	}
 }
 
 // current returns the finder of the newest map, nil before the first, and what
@@ -193,6 +206,8 @@ type Request struct {
 	Level route.Level
 	// Country is where the destination is, if that is known.
 	Country string
+	// Requirements are what the route has to fulfil.
+	route.Requirements
 }
 
 func (r Request) target() (cell.Target, error) {
@@ -207,15 +222,24 @@ func (r Request) target() (cell.Target, error) {
 type group struct {
 	app, isolation string
 	level          route.Level
+	ahead          uint64 // the number of a circuit that is not any group's yet
 }
 
-func (c *Client) group(r Request) group {
-	return group{app: r.App, isolation: r.Isolation, level: max(r.Level, c.config.Level)}
+// A need is what a connection needs of a circuit.
+type need struct {
+	group   group
+	target  cell.Target
+	request route.Request
 }
 
-func (c *Client) routeRequest(r Request, t cell.Target) route.Request {
-	return route.Request{
-		Destination: netip.AddrPortFrom(t.Addr, t.Port), Country: r.Country, Level: max(r.Level, c.config.Level),
+func (c *Client) need(r Request, t cell.Target) need {
+	level := max(r.Level, c.config.Level)
+	return need{
+		group:  group{app: r.App, isolation: r.Isolation, level: level},
+		target: t,
+		request: route.Request{
+			Destination: netip.AddrPortFrom(t.Addr, t.Port), Country: r.Country, Level: level, Requirements: r.Requirements,
+		},
 	}
 }
 
@@ -230,7 +254,7 @@ func (c *Client) Explain(r Request) (route.Explanation, error) {
 	if err != nil {
 		return route.Explanation{}, err
 	}
-	request := c.routeRequest(r, t)
+	request := c.need(r, t).request
 	request.Exclude, request.EntryRTT = c.failures.now(), c.entries.rtt()
 	request.Entries = c.sample.chosen(request.Exclude)
 	return f.Explain(request)

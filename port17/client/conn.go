@@ -36,6 +36,41 @@ type Conn struct {
 	started  chan struct{}
 	stream   *stream.Stream // set before started is closed, as is err
 	err      error
+
+	deadlines deadlines
+}
+
+// deadlines keeps those of a connection that has not started: setting one must
+// not start it without the data that comes next.
+type deadlines struct {
+	mu          sync.Mutex
+	to          *stream.Stream // nil until there is one
+	read, write time.Time
+}
+
+// apply hands the deadlines to the stream.
+func (d *deadlines) apply(s *stream.Stream) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.to = s
+	s.SetReadDeadline(d.read)
+	s.SetWriteDeadline(d.write)
+}
+
+func (d *deadlines) setRead(t time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.read = t; d.to != nil {
+		d.to.SetReadDeadline(t)
+	}
+}
+
+func (d *deadlines) setWrite(t time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.write = t; d.to != nil {
+		d.to.SetWriteDeadline(t)
+	}
 }
 
 // Dial opens a connection. It returns once there is a link to the entry, and
@@ -46,7 +81,7 @@ func (c *Client) Dial(ctx context.Context, r Request) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.shared(ctx, r, t)
+	s, err := c.shared(ctx, c.need(r, t))
 	if err != nil {
 		return nil, fmt.Errorf("open a route: %w", err)
 	}
@@ -60,7 +95,9 @@ func (c *Client) Dial(ctx context.Context, r Request) (*Conn, error) {
 func (c *Conn) start(early []byte) (now bool) {
 	c.starting.Do(func() {
 		now = true
-		c.stream, c.err = c.shared.open(c.target, early)
+		if c.stream, c.err = c.shared.open(c.target, early); c.err == nil {
+			c.deadlines.apply(c.stream)
+		}
 		close(c.started)
 	})
 	return now
@@ -80,7 +117,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if err := c.wait(); err != nil {
 		return 0, err
 	}
-	return c.stream.Read(p)
+	n, err := c.stream.Read(p)
+	return n, c.shared.heed(err)
 }
 
 // Write implements net.Conn.
@@ -93,7 +131,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	k, err := c.stream.Write(p[n:])
-	return n + k, err
+	return n + k, c.shared.heed(err)
 }
 
 // ReadFrom implements io.ReaderFrom.
@@ -123,7 +161,8 @@ func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 	if err := c.wait(); err != nil {
 		return 0, err
 	}
-	return c.stream.WriteTo(w)
+	n, err := c.stream.WriteTo(w)
+	return n, c.shared.heed(err)
 }
 
 // CloseWrite says to the destination that nothing more comes.
@@ -173,24 +212,19 @@ func (a addr) String() string { return string(a) }
 
 // SetDeadline implements net.Conn.
 func (c *Conn) SetDeadline(t time.Time) error {
-	if err := c.wait(); err != nil {
-		return err
-	}
-	return c.stream.SetDeadline(t)
+	c.deadlines.setRead(t)
+	c.deadlines.setWrite(t)
+	return nil
 }
 
 // SetReadDeadline implements net.Conn.
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	if err := c.wait(); err != nil {
-		return err
-	}
-	return c.stream.SetReadDeadline(t)
+	c.deadlines.setRead(t)
+	return nil
 }
 
 // SetWriteDeadline implements net.Conn.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	if err := c.wait(); err != nil {
-		return err
-	}
-	return c.stream.SetWriteDeadline(t)
+	c.deadlines.setWrite(t)
+	return nil
 }

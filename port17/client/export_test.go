@@ -37,3 +37,17 @@ type discard struct{ net.Conn }
 
 func (discard) Write(b []byte) (int, error) { return len(b), nil }
 func (discard) SetDeadline(time.Time) error { return nil }
+
+// Age makes all circuits older.
+func (c *Client) Age(by time.Duration) {
+	c.mu.Lock()
+	for _, s := range c.allLocked() {
+		s.mu.Lock()
+		if !s.since.IsZero() {
+			s.since = s.since.Add(-by)
+		}
+		s.mu.Unlock()
+	}
+	c.mu.Unlock()
+	c.wakePreparer()
+}

@@ -79,5 +79,11 @@ func (s *shared) restarted(ended *circuit.Error) bool {
 	if retry == nil && ended.Hop == 0 && ended.Reason == cell.LinkBroken {
 		errors.As(s.link.Err(), &retry)
 	}
-	return retry != nil && s.client.learn(s.group, s.hops[ended.Hop].Node, retry.Descriptor)
+	if retry == nil {
+		return false
+	}
+	s.client.mu.Lock()
+	g := s.group
+	s.client.mu.Unlock()
+	return s.client.learn(g, s.hops[ended.Hop].Node, retry.Descriptor)
 }

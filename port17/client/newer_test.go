@@ -63,7 +63,7 @@ func TestRestartedNode(t *testing.T) {
 				failures: newFailures(), newer: make(map[told]*netmap.Descriptor),
 				config: Config{Log: slog.New(slog.DiscardHandler)},
 			}
-			s := &shared{client: c, since: time.Now(), hops: []circuit.Hop{{Node: old}}}
+			s := &shared{client: c, made: time.Now(), hops: []circuit.Hop{{Node: old}}}
 			s.blame(&circuit.Error{Reason: cell.UnknownPrekey, Retry: &tinker.RetryError{Descriptor: test.signed}})
 			want := old
 			if test.learned {

@@ -36,6 +36,8 @@ type PacketConn struct {
 	started  chan struct{}
 	packets  *stream.Datagrams // set before started is closed, as is err
 	err      error
+
+	deadlines deadlines // for reading
 }
 
 // A HostAddr is a name or an address with a port, such as "example.org:443".
@@ -58,7 +60,7 @@ func (c *Client) ListenPacket(ctx context.Context, r Request) (*PacketConn, erro
 			return nil, err
 		}
 	}
-	s, err := c.shared(ctx, r, t)
+	s, err := c.shared(ctx, c.need(r, t))
 	if err != nil {
 		return nil, fmt.Errorf("open a route: %w", err)
 	}
@@ -72,7 +74,9 @@ func (c *Client) ListenPacket(ctx context.Context, r Request) (*PacketConn, erro
 func (p *PacketConn) start(early []byte) (now bool) {
 	p.starting.Do(func() {
 		now = true
-		p.packets, p.err = p.shared.openPackets(early)
+		if p.packets, p.err = p.shared.openPackets(early); p.err == nil {
+			p.deadlines.apply(p.packets.Stream())
+		}
 		close(p.started)
 	})
 	return now
@@ -154,7 +158,7 @@ func (p *PacketConn) receive(b []byte) (int, netip.AddrPort, error) {
 		return 0, netip.AddrPort{}, err
 	}
 	n, from, err := p.packets.Receive(b)
-	return n, from.AddrPort(), err
+	return n, from.AddrPort(), p.shared.heed(err)
 }
 
 // wait returns when the association is there.
@@ -189,10 +193,8 @@ func (p *PacketConn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline implements net.PacketConn.
 func (p *PacketConn) SetReadDeadline(t time.Time) error {
-	if err := p.wait(); err != nil {
-		return err
-	}
-	return p.packets.Stream().SetReadDeadline(t)
+	p.deadlines.setRead(t)
+	return nil
 }
 
 // SetWriteDeadline implements net.PacketConn.

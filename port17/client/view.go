@@ -15,7 +15,9 @@ type Status struct {
 	Sequence uint64    `json:"sequence"` // of the map; 0 without one
 	Until    time.Time `json:"valid_until"`
 	Nodes    int       `json:"nodes"`
-	Circuits int       `json:"circuits"`
+	Circuits int       `json:"circuits"` // in use
+	Ahead    int       `json:"ahead"`    // built before they are asked for
+	Streams  int       `json:"streams"`
 	Level    string    `json:"level"`
 }
 
@@ -44,14 +46,19 @@ type LinkView struct {
 	RTT time.Duration `json:"rtt"` // nanoseconds
 }
 
-// A CircuitView is a circuit in use.
+// A CircuitView is one circuit.
 type CircuitView struct {
-	App     string        `json:"app,omitempty"`
-	Level   string        `json:"level"`
-	Nodes   []HopInfo     `json:"nodes"`
-	Since   time.Time     `json:"since"`
-	Streams int           `json:"streams"`
-	RTT     time.Duration `json:"rtt"` // of the handshake, nanoseconds; 0 until all have replied
+	App   string `json:"app,omitempty"`
+	Level string `json:"level"`
+	// State is "ahead" for one that was built before it was asked for, "open"
+	// while it takes connections, and "ending" when it has only those it has.
+	State    string        `json:"state"`
+	Nodes    []HopInfo     `json:"nodes"`
+	Since    time.Time     `json:"since"` // when it was planned
+	Streams  int           `json:"streams"`
+	RTT      time.Duration `json:"rtt"`  // of the handshake, nanoseconds; 0 until all have replied
+	Sent     uint64        `json:"sent"` // bytes in cells
+	Received uint64        `json:"received"`
 }
 
 // A RouteView is the route that a connection would take, and why.
@@ -64,7 +71,15 @@ type RouteView struct {
 
 // Status returns how the client fares.
 func (c *Client) Status() Status {
-	s := Status{Network: c.config.Network.Name, Circuits: len(c.Circuits()), Level: c.config.Level.String()}
+	s := Status{Network: c.config.Network.Name, Level: c.config.Level.String()}
+	for _, v := range c.Circuits() {
+		s.Streams += v.Streams
+		if v.State == "ahead" {
+			s.Ahead++
+		} else {
+			s.Circuits++
+		}
+	}
 	if m := c.Map(); m != nil {
 		s.Sequence, s.Until, s.Nodes = m.Sequence, m.ValidUntil, len(m.Nodes)
 	}
@@ -104,29 +119,32 @@ func hopInfo(n netmap.Node) HopInfo {
 	return HopInfo{ID: n.ID, Name: n.Name, Owner: n.Owner, Country: n.Country}
 }
 
-// Circuits returns the circuits in use.
+// Circuits returns the circuits, the oldest first.
 func (c *Client) Circuits() []CircuitView {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	views := []CircuitView{}
-	for g, list := range c.circuits {
-		for _, s := range list {
-			views = append(views, s.view(g))
-		}
+	for _, s := range c.allLocked() {
+		views = append(views, s.viewLocked())
 	}
 	slices.SortFunc(views, func(a, b CircuitView) int { return a.Since.Compare(b.Since) })
 	return views
 }
 
-func (s *shared) view(g group) CircuitView {
+// viewLocked is called with client.mu held.
+func (s *shared) viewLocked() CircuitView {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := CircuitView{App: g.app, Level: g.level.String(), Since: s.since}
-	for _, h := range s.hops {
-		v.Nodes = append(v.Nodes, hopInfo(h.Node))
+	v := CircuitView{App: s.group.app, Level: s.group.level.String(), State: "open", Nodes: s.route(), Since: s.made}
+	switch {
+	case !s.freshLocked():
+		v.State = "ending"
+	case s.group.ahead > 0:
+		v.State = "ahead"
 	}
 	if s.circuit != nil {
 		v.Streams, v.RTT = s.circuit.Streams(), s.circuit.RTT()
+		v.Sent, v.Received = s.circuit.Bytes()
 	}
 	return v
 }

@@ -189,7 +189,7 @@ func (s *search) exits() (exits []int) {
 	for i := range s.f.nodes {
 		n := &s.f.nodes[i]
 		switch {
-		case !s.usable[i], !s.r.allowsExit(n.Node):
+		case !s.usable[i], !s.r.AllowsExit(n.Node):
 		case to.Addr().IsValid() && n.Allows(to), !to.Addr().IsValid() && n.Exit.AllowsPort(to.Port()):
 			exits = append(exits, i)
 		}

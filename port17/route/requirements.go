@@ -22,8 +22,8 @@ type Requirements struct {
 	AvoidASNs      []uint32
 }
 
-// allowsExit says whether the node may be the exit.
-func (r *Requirements) allowsExit(n netmap.Node) bool {
+// AllowsExit says whether the node may be the exit.
+func (r *Requirements) AllowsExit(n netmap.Node) bool {
 	switch {
 	case len(r.Exits) > 0 && !slices.Contains(r.Exits, n.ID), slices.Contains(r.AvoidExits, n.ID):
 		return false
@@ -44,7 +44,7 @@ func (r *Requirements) avoids(n netmap.Node) string {
 
 // Met says whether a route of these nodes, entry first, fulfils them.
 func (r *Requirements) Met(nodes []netmap.Node) bool {
-	if len(nodes) == 0 || len(nodes) < r.Nodes || !r.allowsExit(nodes[len(nodes)-1]) {
+	if len(nodes) == 0 || len(nodes) < r.Nodes || !r.AllowsExit(nodes[len(nodes)-1]) {
 		return false
 	}
 	return !slices.ContainsFunc(nodes, func(n netmap.Node) bool { return r.avoids(n) != "" })

@@ -1,0 +1,94 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"safing/netmap"
+	"safing/port17/circuit"
+	"safing/port17/link"
+	"safing/port17/route"
+)
+
+// plan returns the hops of a new circuit for the group.
+func (c *Client) plan(ctx context.Context, f *route.Finder, r route.Request, g group) ([]circuit.Hop, error) {
+	r.Exclude, r.EntryRTT = c.failures.now(), c.entries.rtt()
+	found, err := c.enterBy(f, r, g)
+	if err != nil {
+		return nil, err
+	}
+	hops := make([]circuit.Hop, len(found.Nodes))
+	now := time.Now()
+	for i, n := range found.Nodes {
+		n = c.newest(g, n)
+		to, err := n.Recipient(now)
+		if err != nil {
+			return nil, err
+		}
+		hops[i] = circuit.Hop{Node: n, Recipient: to}
+	}
+	return hops, context.Cause(ctx)
+}
+
+// enterBy finds a route from the first entries, or from more of them if none
+// leads from these. No entry is drawn for what no route can do.
+func (c *Client) enterBy(f *route.Finder, r route.Request, g group) (found route.Route, err error) {
+	for most := wantEntries; most <= maxEntries; most++ {
+		r.Entries = c.sample.entries(f, r.Exclude, most)
+		if found, err = c.stable(f, r, g); !errors.Is(err, route.ErrNoRoute) {
+			return found, err
+		}
+		if most == wantEntries {
+			anywhere := r
+			anywhere.Entries = nil
+			if _, err := f.Find(anywhere); err != nil {
+				return found, err
+			}
+		}
+		if len(r.Entries) < most {
+			break
+		}
+	}
+	return found, err
+}
+
+// stable prefers the exit that the group has used last.
+func (c *Client) stable(f *route.Finder, r route.Request, g group) (route.Route, error) {
+	c.mu.Lock()
+	exit, ok := c.exits[g]
+	c.mu.Unlock()
+	if with := r; ok && r.AllowsExit(exit) {
+		with.Exits = []netmap.NodeID{exit.ID}
+		if found, err := f.Find(with); err == nil {
+			return found, nil
+		}
+	}
+	return f.Find(r)
+}
+
+// path plans a circuit and returns it with the link to its entry. An entry
+// that does not answer is left out for a while.
+func (c *Client) path(ctx context.Context, r route.Request, g group) (*link.Link, []circuit.Hop, error) {
+	var last error
+	for range maxAttempts {
+		f, err := c.usable()
+		if err != nil {
+			return nil, nil, err
+		}
+		hops, err := c.plan(ctx, f, r, g)
+		if err != nil {
+			return nil, nil, errors.Join(err, last)
+		}
+		l, err := c.entries.link(ctx, hops[0].Node)
+		if err == nil {
+			return l, hops, nil
+		}
+		if ctx.Err() != nil || errors.Is(err, ErrClosed) {
+			return nil, nil, err
+		}
+		c.failures.add(hops[0].Node.ID)
+		last = err
+	}
+	return nil, nil, last
+}
