@@ -47,7 +47,7 @@ func (a *arena) startPort17(ctx context.Context, clients int) (*contestant, erro
 		socks := fmt.Sprintf("127.0.0.1:%d", socksPort+i)
 		name := fmt.Sprintf("client%d", i+1)
 		p, err := a.startReady(ctx, clientHost, name, "client", "--network", network,
-			"--state", filepath.Join(dir, name), "--socks", socks, "--wait", startLimit.String())
+			"--state", filepath.Join(dir, name), "--socks", socks, "--ahead", "0", "--wait", startLimit.String())
 		if err != nil {
 			return nil, err
 		}

@@ -21,8 +21,9 @@ const defaultSocket = "/run/port17/client.sock"
 type clientCommand struct {
 	Network string        `help:"The network's file." required:"" type:"existingfile" placeholder:"FILE"`
 	State   string        `help:"Folder of the client: the map and its entries." default:"/var/lib/port17/client" type:"path" placeholder:"DIR"`
-	Socks   string        `help:"Address and port of the proxy, for SOCKS5 and HTTP CONNECT. UDP (SOCKS5's UDP ASSOCIATE) works for programs on this machine, if the address is a loopback one." default:"127.0.0.1:1080" placeholder:"ADDR"`
+	Socks   []string      `help:"Address and port of the proxy, for SOCKS5 and HTTP CONNECT. Options may follow, such as ADDR,level=high,country=DE: level, nodes (at least), country and exit (of the exit), avoid-country, avoid-as, avoid-exit. Several proxies never share a circuit. UDP (SOCKS5's UDP ASSOCIATE) works for programs on this machine, if the address is a loopback one." default:"127.0.0.1:1080" sep:"none" placeholder:"ADDR"`
 	Level   route.Level   `help:"How tough routes are: normal (3 nodes), high (4) or extreme (5)." default:"normal"`
+	Ahead   int           `help:"How many circuits are built before they are asked for, at most. Without connections in the last ten minutes there are none." default:"6"`
 	Wait    time.Duration `help:"How long to wait for the network." default:"1m"`
 	Verbose bool          `help:"Log what a developer wants to see." short:"v"`
 }
@@ -34,23 +35,27 @@ func (c *clientCommand) Run(ctx context.Context, io command.IO) error {
 		return err
 	}
 	log := logTo(io, c.Verbose)
-	l, err := command.Listen(c.Socks, "--socks")
+	proxies, err := listenProxies(c.Socks)
 	if err != nil {
 		return err
 	}
 	api, socket, err := listenAPI(c.State)
 	if err != nil {
-		return errors.Join(err, l.Close())
+		return errors.Join(err, proxies.close())
 	}
-	client, err := client.New(ctx, client.Config{Network: network, State: c.State, Level: c.Level, Log: log})
+	ahead := c.Ahead
+	if ahead == 0 {
+		ahead = -1
+	}
+	client, err := client.New(ctx, client.Config{Network: network, State: c.State, Level: c.Level, Ahead: ahead, Log: log})
 	if err != nil {
-		return errors.Join(err, l.Close(), api.Close())
+		return errors.Join(err, proxies.close(), api.Close())
 	}
 	wait, cancel := context.WithTimeoutCause(ctx, c.Wait, fmt.Errorf("not within %s", c.Wait))
 	err = client.Ready(wait)
 	cancel()
 	if err != nil {
-		return errors.Join(err, l.Close(), api.Close(), client.Close())
+		return errors.Join(err, proxies.close(), api.Close(), client.Close())
 	}
 	unlink := offerSocket(socket)
 	defer unlink()
@@ -61,8 +66,8 @@ func (c *clientCommand) Run(ctx context.Context, io command.IO) error {
 		served <- serveHTTP(ctx, api, client.Handler(), log)
 		stop()
 	}()
-	fmt.Fprintf(io.Out, "ready socks=%s api=%s\n", l.Addr(), socket)
-	err = client.ServeSOCKS(ctx, l)
+	fmt.Fprintf(io.Out, "ready socks=%s api=%s\n", proxies, socket)
+	err = proxies.serve(ctx, client)
 	stop()
 	return errors.Join(err, <-served, client.Close())
 }

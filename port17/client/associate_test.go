@@ -232,7 +232,7 @@ func TestAssociateElsewhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, code, _ := request(t, serveProxyOn(t, start(t, testnet.Start(t, 3)), l), anywhere); code != 2 {
+		if _, code, _ := request(t, serveProxyOn(t, start(t, testnet.Start(t, 3)), l, client.Request{}), anywhere); code != 2 {
 			t.Errorf("reply %d, want 2", code)
 		}
 		return

@@ -149,18 +149,23 @@ func TestNodeDies(t *testing.T) {
 
 func serveProxy(t testing.TB, c *client.Client) string {
 	t.Helper()
+	return serveProxyFor(t, c, client.Request{})
+}
+
+func serveProxyFor(t testing.TB, c *client.Client, r client.Request) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return serveProxyOn(t, c, l)
+	return serveProxyOn(t, c, l, r)
 }
 
-func serveProxyOn(t testing.TB, c *client.Client, l net.Listener) string {
+func serveProxyOn(t testing.TB, c *client.Client, l net.Listener, r client.Request) string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- c.ServeSOCKS(ctx, l) }()
+	go func() { done <- c.ServeSOCKS(ctx, l, r) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -194,7 +199,7 @@ func TestSOCKS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := refused.Dial("tcp", "10.0.0.1:80"); err == nil || !strings.Contains(err.Error(), "unreachable") {
+	if _, err := refused.Dial("tcp", "10.0.0.1:80"); err == nil || !strings.Contains(err.Error(), "not allowed") {
 		t.Errorf("a destination that no exit allows: %v", err)
 	}
 }
@@ -217,8 +222,10 @@ func TestConnect(t *testing.T) {
 	}
 	for request, want := range map[string]string{
 		"GET / HTTP/1.1\r\nHost: x\r\n\r\n":                                  "405",
+		"GET http://example.org/ HTTP/1.1\r\nHost: example.org\r\n\r\n":      "405",
+		"\x04\x01\x00P\x7f\x00\x00\x01\r\n\r\n":                              "400",
 		"CONNECT x HTTP/1.1\r\nHost: x\r\n\r\n":                              "400",
-		"CONNECT 10.0.0.1:80 HTTP/1.1\r\nHost: x\r\n\r\n":                    "502",
+		"CONNECT 10.0.0.1:80 HTTP/1.1\r\nHost: x\r\n\r\n":                    "403",
 		fmt.Sprintf("CONNECT %s HTTP/1.1\r\n\r\nGET / HTTP/1.0\r\n\r\n", to): "200",
 	} {
 		conn, err := net.Dial("tcp", address)
@@ -231,6 +238,40 @@ func TestConnect(t *testing.T) {
 			t.Errorf("%q: %q, %v", request, line, err)
 		}
 		conn.Close()
+	}
+}
+
+// Each listener has its requirements and circuits, and so have different
+// credentials of HTTP's users.
+func TestListeners(t *testing.T) {
+	c := start(t, testnet.Start(t, 7))
+	to := site(t).String()
+	connect := func(address, credentials string) {
+		t.Helper()
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %s\r\nProxy-Authorization: %s\r\n\r\n", to, to, credentials)
+		if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "200") {
+			t.Fatalf("%q, %v", line, err)
+		}
+		get(t, conn)
+	}
+	plain := serveProxyFor(t, c, client.Request{App: "plain"})
+	long := serveProxyFor(t, c, client.Request{App: "long", Requirements: route.Requirements{Nodes: 5}})
+	for _, p := range []string{plain, long} {
+		for _, credentials := range []string{"Basic YTph", "Basic YTpi", "Basic YTpi"} {
+			connect(p, credentials)
+		}
+	}
+	var got []string
+	for _, v := range inUse(c) {
+		got = append(got, fmt.Sprint(v.App, len(v.Nodes)))
+	}
+	slices.Sort(got)
+	if want := "[long5 long5 plain3 plain3]"; fmt.Sprint(got) != want {
+		t.Errorf("circuits %v, want %s", got, want)
 	}
 }
 

@@ -33,10 +33,17 @@ var errNotLoopback = errors.New("datagrams are for users on this machine")
 
 // ServeSOCKS answers SOCKS5 (RFC 1928) and HTTP CONNECT (RFC 9110, 9.3.6) on
 // one listener until the context ends or the listener fails. Names are looked
-// up by the exit. SOCKS users on this machine can have UDP ASSOCIATE, too. Connections with different credentials, which may be
-// anything, never share a circuit. When a connection breaks on the way, the
-// user's is reset, so that a cut answer can't be taken for a whole one.
-func (c *Client) ServeSOCKS(ctx context.Context, l net.Listener) error {
+// up by the exit. SOCKS users on this machine can have UDP ASSOCIATE, too.
+//
+// Its users' connections are like r, but for the destination and the isolation:
+// those with different credentials, which may be anything, never share a
+// circuit. Listeners whose r has another App share none either.
+//
+// An answer that all is well says that there is a way to an exit which allows
+// the destination, and not that the exit has connected. When a connection
+// breaks on the way, the user's is reset, so that a cut answer can't be taken
+// for a whole one.
+func (c *Client) ServeSOCKS(ctx context.Context, l net.Listener, r Request) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	ctx, cancel := context.WithCancel(ctx)
@@ -71,13 +78,13 @@ func (c *Client) ServeSOCKS(ctx context.Context, l net.Listener) error {
 			defer conn.Close()
 			unregister := context.AfterFunc(ctx, func() { conn.Close() })
 			defer unregister()
-			c.serveProxy(ctx, conn.(*net.TCPConn))
+			c.serveProxy(ctx, conn.(*net.TCPConn), r)
 		})
 	}
 }
 
 // serveProxy answers one connection of a proxy's user.
-func (c *Client) serveProxy(ctx context.Context, conn *net.TCPConn) {
+func (c *Client) serveProxy(ctx context.Context, conn *net.TCPConn, as Request) {
 	conn.SetDeadline(time.Now().Add(requestTimeout))
 	// What follows the request is read from the connection itself.
 	r := bufio.NewReaderSize(io.LimitReader(conn, maxRequest), 4096)
@@ -94,6 +101,8 @@ func (c *Client) serveProxy(ctx context.Context, conn *net.TCPConn) {
 		c.config.Log.Debug("a proxy request was refused", "error", err)
 		return
 	}
+	as.Host, as.Addr, as.Isolation = request.Host, request.Addr, request.Isolation
+	request.Request = as
 	if request.associate != nil {
 		conn.SetDeadline(time.Time{})
 		c.serveAssociation(ctx, conn, request)
@@ -115,6 +124,12 @@ func (c *Client) serveProxy(ctx context.Context, conn *net.TCPConn) {
 	}
 	conn.SetDeadline(time.Time{})
 	splice(conn, r, to)
+}
+
+// timedOut says whether what failed did so as its time was over.
+func timedOut(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // splice copies both ways until both have ended. What the reader has buffered

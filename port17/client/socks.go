@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 
+	"safing/netmap"
 	"safing/port17/route"
 )
 
@@ -29,6 +30,7 @@ const (
 	replyFailure        = 1
 	replyNotAllowed     = 2
 	replyUnreachable    = 3
+	replyExpired        = 6
 	replyCommandUnknown = 7
 	replyAddressUnknown = 8
 )
@@ -67,21 +69,25 @@ func readSOCKS(r *bufio.Reader, w net.Conn) (*proxyRequest, error) {
 	p := &proxyRequest{
 		Request: request,
 		accept:  func() error { return reply(replySucceeded, nowhere) },
-		refuse: func(err error) {
-			code := byte(replyFailure)
-			switch {
-			case errors.Is(err, route.ErrNoRoute):
-				code = replyUnreachable
-			case errors.Is(err, errNotLoopback):
-				code = replyNotAllowed
-			}
-			reply(code, nowhere)
-		},
+		refuse:  func(err error) { reply(replyTo(err), nowhere) },
 	}
 	if head[1] == commandAssociate {
 		p.associate = func(bound netip.AddrPort) error { return reply(replySucceeded, bound) }
 	}
 	return p, nil
+}
+
+// replyTo returns the reply that says best what has failed.
+func replyTo(err error) byte {
+	switch {
+	case errors.Is(err, route.ErrNoExit), errors.Is(err, errNotLoopback):
+		return replyNotAllowed
+	case errors.Is(err, route.ErrNoRoute), errors.Is(err, ErrNoMap), errors.Is(err, netmap.ErrExpired):
+		return replyUnreachable
+	case timedOut(err):
+		return replyExpired
+	}
+	return replyFailure
 }
 
 // negotiate agrees on a method and returns the credentials, if there are any.
