@@ -109,11 +109,12 @@ func (c *Client) remove(s *shared) {
 	c.circuits[s.group] = list
 }
 
-// leaves says whether a node of the circuit is not on the map any more.
+// leaves says whether a node of the circuit is not on the map any more, such as
+// one that drains.
 func (s *shared) leaves(m *netmap.Map) bool {
 	return slices.ContainsFunc(s.hops, func(h circuit.Hop) bool {
-		_, ok := m.Node(h.Node.ID)
-		return !ok
+		n, ok := m.Node(h.Node.ID)
+		return !ok || n.Closed
 	})
 }
 

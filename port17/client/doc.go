@@ -6,9 +6,14 @@
 //	SOCKS5, HTTP CONNECT ──► Dial, ListenPacket
 //
 // Dial does not wait for the exit: the first bytes written travel with the
-// handshakes that build the circuit. Connections share a circuit only if they
-// are of one application, one isolation tag and one level; a circuit takes new
-// connections for ten minutes.
+// handshakes that build the circuit, if none is there. Connections share a circuit only if they
+// are of one application, one isolation tag and one level.
+//
+// For what was asked for in the last ten minutes a few circuits are built ahead.
+// They carry nothing until one group of connections takes them. A circuit takes
+// new connections for ten minutes after its first, and up to two hundred; before
+// that ends, or when a node of it leaves the map, an active group has another,
+// with the same exit if that will do. What is connected stays where it is.
 //
 // ListenPacket does the same for datagrams. Those that find no room are dropped,
 // here or at the exit, and nobody waits for them.

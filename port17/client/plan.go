@@ -35,7 +35,11 @@ func (c *Client) plan(ctx context.Context, f *route.Finder, r route.Request, g g
 // leads from these. No entry is drawn for what no route can do.
 func (c *Client) enterBy(f *route.Finder, r route.Request, g group) (found route.Route, err error) {
 	for most := wantEntries; most <= maxEntries; most++ {
+		before := len(r.Entries)
 		r.Entries = c.sample.entries(f, r.Exclude, most)
+		if most > wantEntries && len(r.Entries) <= before {
+			break // there are no more
+		}
 		if found, err = c.stable(f, r, g); !errors.Is(err, route.ErrNoRoute) {
 			return found, err
 		}
@@ -45,9 +49,6 @@ func (c *Client) enterBy(f *route.Finder, r route.Request, g group) (found route
 			if _, err := f.Find(anywhere); err != nil {
 				return found, err
 			}
-		}
-		if len(r.Entries) < most {
-			break
 		}
 	}
 	return found, err

@@ -95,15 +95,16 @@ func (s *sample) update(m *netmap.Map) {
 }
 
 // entries returns the first entries, most at most, that are on the map and not
-// excluded, and draws what is missing as far as it may. If all have failed, it
-// takes them out of excluded: trying them again is all that is left.
+// excluded. If there are none, or fewer than most and most is more than it wants
+// for itself, it draws one if it may. If all have failed, it takes them out of
+// excluded: trying them again is all that is left.
 func (s *sample) entries(f *route.Finder, excluded map[netmap.NodeID]bool, most int) []netmap.NodeID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.listedLocked()) < wantEntries && s.drawLocked(f) {
 	}
 	usable := s.usableLocked(excluded, most)
-	for (len(usable) == 0 || len(usable) < most && most > wantEntries) && s.drawLocked(f) {
+	if (len(usable) == 0 || len(usable) < most && most > wantEntries) && s.drawLocked(f) {
 		usable = s.usableLocked(excluded, most)
 	}
 	if len(usable) == 0 {

@@ -174,6 +174,23 @@ func TestEntriesForRoutes(t *testing.T) {
 	}
 }
 
+// When one entry has failed, and the other is the only exit, a third is drawn.
+func TestEntryIsExit(t *testing.T) {
+	s := openSample(t)
+	m := newMap(t, 0, 10)
+	first := s.entries(route.New(m), nil, wantEntries)
+	for _, n := range m.Nodes {
+		if n.ID != first[1] {
+			n.Exit = netmap.ExitPolicy{}
+		}
+	}
+	c := &Client{sample: s}
+	found, err := c.enterBy(route.New(m), route.Request{Destination: netip.MustParseAddrPort("8.8.8.8:443"), Exclude: failed(first[0])}, group{})
+	if err != nil || found.Nodes[0].ID != s.drawn[2].ID || len(s.drawn) != 3 {
+		t.Errorf("%v, %d entries", err, len(s.drawn))
+	}
+}
+
 // Whoever reads the file while another is written reads all of the one that it
 // has opened.
 func TestEntriesAreReplaced(t *testing.T) {
