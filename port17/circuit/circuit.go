@@ -35,7 +35,8 @@ type Circuit struct {
 	onion      *tinker.Onion
 	sessions   []*tinker.Session
 
-	sealing sync.Mutex // held while cells are sealed and queued
+	receiving sync.Mutex // held while cells are opened
+	sealing   sync.Mutex // held while cells are sealed and queued
 	padding *padding   // nil if cells leave as they come
 	renewal renewal
 	lost    bool // cells could not be sent, so none behind them opens
@@ -103,6 +104,7 @@ func (d Dialer) Dial(l *link.Link, hops []Hop, first *cell.Target, early []byte,
 	if err != nil {
 		c.timeout.Stop()
 		c.pool.PutAll(burst)
+		c.forget()
 		return nil, nil, fmt.Errorf("create circuit: %w", err)
 	}
 	return c, s, nil
@@ -177,7 +179,23 @@ func (c *Circuit) fail(err error, reason cell.Reason) {
 		if leg != nil {
 			leg.Close(reason, 0)
 		}
+		go c.forget() // not here: a cell may be under way
 	})
+}
+
+// forget forgets the circuit's keys, once no cell is being opened or sealed.
+func (c *Circuit) forget() {
+	c.receiving.Lock()
+	defer c.receiving.Unlock()
+	c.sealing.Lock()
+	defer c.sealing.Unlock()
+	c.lost = true
+	for _, h := range c.handshakes {
+		h.Close()
+	}
+	for _, s := range c.sessions {
+		s.Close()
+	}
 }
 
 // Closed implements link.Receiver.
@@ -187,6 +205,8 @@ func (c *Circuit) Closed(reason cell.Reason, distance uint8) {
 
 // Receive implements link.Receiver.
 func (c *Circuit) Receive(cells []byte) {
+	c.receiving.Lock()
+	defer c.receiving.Unlock()
 	c.renewal.count(len(cells) / cell.Size)
 	c.received.Add(uint64(len(cells)))
 	for ; len(cells) > 0; cells = cells[cell.Size:] {
@@ -269,6 +289,7 @@ func (c *Circuit) finish(reply []byte) error {
 	if err != nil {
 		return err
 	}
+	handshake.Close()
 	c.onion.Add(session)
 	c.sessions = append(c.sessions, session)
 	if c.onion.Hops() < len(c.hops) {
