@@ -68,8 +68,22 @@ func (l *Link) start(sealer *tinker.Sealer) {
 	l.running.Go(func() { l.write(sealer) })
 	go func() {
 		l.running.Wait()
+		l.forget()
 		close(l.done)
 	}()
+}
+
+// forget forgets all keys, once nothing more is sealed or opened.
+func (l *Link) forget() {
+	if l.handshake != nil {
+		l.handshake.Close()
+	}
+	if l.opener != nil {
+		l.opener.Close()
+	}
+	if l.session != nil {
+		l.session.Close()
+	}
 }
 
 // Initiator says whether this side made the connection.
@@ -105,6 +119,9 @@ func (l *Link) Unanswered() time.Duration { return l.rtt.waiting() }
 
 // Legs returns how many circuits the link carries.
 func (l *Link) Legs() int { return l.legs.count() }
+
+// Room returns how many more it can carry.
+func (l *Link) Room() int { return l.config.MaxLegs - l.legs.count() }
 
 // Done is closed when the link has ended, all its receivers have been told,
 // and its goroutines are gone.

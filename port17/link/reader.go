@@ -66,6 +66,7 @@ func (l *Link) receiveRecord(key byte, record []byte) error {
 		return fmt.Errorf("open record: %w", err)
 	}
 	if key == keyEarly && typ == recordEnd && len(cells) == 0 {
+		l.opener.Close()
 		l.opener, l.early = l.session.Recv, false
 		return nil
 	}

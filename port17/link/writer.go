@@ -29,6 +29,7 @@ func (l *Link) write(sealer *tinker.Sealer) {
 				l.fail(err)
 				return
 			}
+			sealer.Close()
 			sealer, key = next, keySession
 		}
 		record := b[len(out) : len(out)+recordHeader+n*cell.Size+tinker.LayerOverhead]
