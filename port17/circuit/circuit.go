@@ -37,9 +37,9 @@ type Circuit struct {
 
 	receiving sync.Mutex // held while cells are opened
 	sealing   sync.Mutex // held while cells are sealed and queued
-	padding *padding   // nil if cells leave as they come
-	renewal renewal
-	lost    bool // cells could not be sent, so none behind them opens
+	padding   *padding   // nil if cells leave as they come
+	renewal   renewal
+	lost      bool // cells could not be sent, so none behind them opens
 
 	// opening is held while the leg is being opened: the link's reader may
 	// call before Open has returned.

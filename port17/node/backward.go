@@ -17,7 +17,7 @@ func (w *backward) Receive(cells []byte) {
 		reason, distance = r.waitBack(cells)
 	} else {
 		r.sealing.Lock()
-		reason, distance = w.passBack(cells)
+		reason, distance = r.passBackLocked(cells)
 		r.sealing.Unlock()
 	}
 	if reason != 0 {
@@ -25,13 +25,16 @@ func (w *backward) Receive(cells []byte) {
 	}
 }
 
-// passBack returns why the circuit has to end, and at which distance.
-func (w *backward) passBack(cells []byte) (reason cell.Reason, distance uint8) {
-	r := (*relay)(w)
+// passBackLocked returns why the circuit has to end, and at which distance.
+func (r *relay) passBackLocked(cells []byte) (reason cell.Reason, distance uint8) {
+	if r.lost {
+		return 0, 0 // it is ending
+	}
 	var batch [link.MaxCells]*cell.Buf
 	n := 0
 	for ; len(cells) > 0; cells = cells[cell.Size:] {
 		if c := cell.ParseHeader(cells).Command; c != cell.Relay && c != cell.Created {
+			r.lost = true
 			r.node.pool.PutAll(batch[:n])
 			return cell.Protocol, 1
 		}
@@ -39,11 +42,24 @@ func (w *backward) passBack(cells []byte) (reason cell.Reason, distance uint8) {
 		batch[n] = b
 		n++
 		if err := r.onion.Seal(b[cell.HeaderSize:], cells[cell.HeaderSize:cell.Size]); err != nil {
-			r.node.pool.PutAll(batch[:n])
-			return openReason(err), 0
+			return r.sendBackLocked(err, batch[:n]), 0
 		}
 	}
-	return push(r.node, r.back, batch[:n]), 0
+	return r.sendBackLocked(nil, batch[:n]), 0
+}
+
+// sendBackLocked queues cells for the origin that were sealed, unless that has
+// failed. When they can't be sent, what is sealed later would not open: nothing
+// more is, so that the origin learns of the reason and of nothing else.
+func (r *relay) sendBackLocked(sealed error, cells []*cell.Buf) (reason cell.Reason) {
+	if sealed == nil {
+		reason = push(r.node, r.back, cells)
+	} else {
+		r.node.pool.PutAll(cells)
+		reason = openReason(sealed)
+	}
+	r.lost = r.lost || reason != 0
+	return reason
 }
 
 // Closed implements link.Receiver.

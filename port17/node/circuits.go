@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"safing/port17/cell"
+	"safing/port17/link"
 )
 
 const (
@@ -29,8 +30,15 @@ type circuits struct {
 	empty chan struct{} // closed when there are none left; nil unless somebody waits
 }
 
-// A share is what one link holds of a node's circuits, guarded by circuits.mu.
-type share struct{ held int }
+// A share is what one link has of what all share.
+type share struct {
+	// Guarded by circuits.mu.
+	held int                // circuits of the node
+	on   map[*link.Link]int // and those of them that go on over a link
+
+	// Guarded by handshakes.mu.
+	handshakes []func()
+}
 
 // add enters the circuit, and says whether its link may have one more.
 func (c *circuits) add(r *relay) bool {
@@ -59,10 +67,32 @@ func (c *circuits) removeLocked(r *relay) {
 	c.byAge.Remove(r.place)
 	r.place = nil
 	r.share.held--
+	if r.over != nil {
+		if r.share.on[r.over]--; r.share.on[r.over] == 0 {
+			delete(r.share.on, r.over)
+		}
+	}
 	if c.byAge.Len() == 0 && c.empty != nil {
 		close(c.empty)
 		c.empty = nil
 	}
+}
+
+// extend notes that the circuit goes on over the link, if its own link may have
+// one more there. That has room for fewer circuits than the node, and who fills
+// it keeps others from the node behind: so it is shared likewise.
+func (c *circuits) extend(r *relay, to *link.Link) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.place == nil || r.share.on[to] >= to.Room() {
+		return false
+	}
+	if r.share.on == nil {
+		r.share.on = make(map[*link.Link]int)
+	}
+	r.share.on[to]++
+	r.over = to
+	return true
 }
 
 // count returns how many there are.

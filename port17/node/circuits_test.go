@@ -69,7 +69,14 @@ func TestCircuitsExpire(t *testing.T) {
 // of that.
 func linked(t *testing.T) (*Node, *link.Link, circuit.Hop) {
 	t.Helper()
-	id, _, err := ed25519.GenerateKey(nil)
+	n, hop := lone(t)
+	return n, n.enter(t, hop, link.Config{}), hop
+}
+
+// lone returns a node that does nothing but serve the links that it is given.
+func lone(t testing.TB) (*Node, circuit.Hop) {
+	t.Helper()
+	id, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,32 +91,70 @@ func linked(t *testing.T) (*Node, *link.Link, circuit.Hop) {
 		t.Fatal(err)
 	}
 	n := &Node{
-		keys: keys, exit: newExit(netmap.ExitPolicy{}, nil, ExitLimits{}),
-		circuits: circuits{limit: maxCircuits}, handshakes: make(chan func(), 1),
+		config: Config{Identity: key}.withDefaults(),
+		id:     d.ID, keys: keys, exit: newExit(netmap.ExitPolicy{}, nil, ExitLimits{}),
+		circuits: circuits{limit: maxCircuits}, handshakes: newHandshakes(maxHandshakes), maxCells: maxCells,
+		tight:      make(chan struct{}, 1),
 		neighbours: make(map[netmap.NodeID]*link.Link), links: make(map[*link.Link]bool),
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	n.running.Go(func() { n.handshake(ctx) })
+	n.running.Go(n.handshake)
 	n.running.Go(func() { n.expire(ctx) })
+	n.running.Go(func() { n.relieve(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		n.handshakes.close()
+		n.running.Wait()
+		if used := n.pool.Used(); used != 0 {
+			t.Errorf("the node holds %d cells", used)
+		}
+	})
+	return n, circuit.Hop{Node: netmap.Node{Descriptor: d}, Recipient: to}
+}
+
+// enter makes a link to the node.
+func (n *Node) enter(t testing.TB, hop circuit.Hop, c link.Config) *link.Link {
+	t.Helper()
 	near, far := net.Pipe()
+	return n.enterOver(t, near, far, hop, c)
+}
+
+// enterOver makes a link to the node over a connection's two ends.
+func (n *Node) enterOver(t testing.TB, near, far net.Conn, hop circuit.Hop, c link.Config) *link.Link {
+	t.Helper()
+	accepted := make(chan struct{})
 	n.running.Go(func() {
-		l, err := link.Accept(far, keys, n.linkConfig(false))
+		l, err := link.Accept(far, n.keys, n.linkConfig(false))
+		close(accepted)
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		<-l.Done()
 	})
-	l, err := link.Initiate(near, d.ID, to, link.Config{})
+	l, err := link.Initiate(near, n.id, hop.Recipient, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	synctest.Wait() // until both have shaken hands
+	<-accepted
 	t.Cleanup(func() {
 		l.Close()
 		<-l.Done()
-		cancel()
-		n.running.Wait()
 	})
-	return n, l, circuit.Hop{Node: netmap.Node{Descriptor: d}, Recipient: to}
+	return l
+}
+
+// extendTo makes a link over which the node extends circuits to the other.
+func (n *Node) extendTo(t testing.TB, other *Node, hop circuit.Hop, maxLegs int) {
+	t.Helper()
+	c := n.linkConfig(true)
+	c.MaxLegs = maxLegs
+	l := other.enter(t, hop, c)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	m, err := netmap.New("test", 1, time.Now(), time.Now().Add(24*time.Hour), []netmap.Node{hop.Node})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.m, n.neighbours[other.id] = m, l
 }

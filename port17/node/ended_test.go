@@ -86,6 +86,8 @@ func TestEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.Write(append([]byte{0, 1}, make([]byte, cell.Size)...)) //nolint:errcheck // the count tells
+	conn.Write(append([]byte{0, 1}, make([]byte, cell.Size-2)...)) //nolint:errcheck // the count tells
+	io.ReadFull(conn, make([]byte, cell.Size))                     //nolint:errcheck // the count tells
+	conn.Close()
 	links(cell.UnknownPrekey, 1)
 }

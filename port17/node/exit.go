@@ -17,8 +17,6 @@ import (
 	"safing/tinker"
 )
 
-var errOutOfMemory = errors.New("node: out of memory")
-
 // becomeExit makes this node the circuit's end. The caller holds mu.
 func (r *relay) becomeExit(p cell.Parameters) {
 	r.mux = stream.New(stream.Config{
@@ -26,31 +24,34 @@ func (r *relay) becomeExit(p cell.Parameters) {
 		Delay:  time.Duration(2*(p.Position+1)) * p.Delay, // there are no more hops than layers
 		Accept: r.node.exit.forCircuit(), Refused: r.node.exit.ended.add,
 		Send: func(cells []*cell.Buf) error {
-			err := r.sendOwn(cells)
-			if err != nil {
-				go r.end(sendReason(err), 0) // not here: the mux calls
+			if reason := r.sendOwn(cells); reason != 0 {
+				go r.end(reason, 0) // not here: the mux calls
 			}
-			return err
+			return nil // its streams learn why from the end
 		},
 	})
 	r.mux.Ready()
 }
 
-func (r *relay) sendOwn(cells []*cell.Buf) error {
-	if r.mix != nil {
-		return r.wait(r.mix.back, r.back, cells)
-	}
+// sendOwn sends what the exit has for the origin.
+func (r *relay) sendOwn(cells []*cell.Buf) (reason cell.Reason) {
 	r.sealing.Lock()
 	defer r.sealing.Unlock()
+	if r.lost {
+		r.node.pool.PutAll(cells)
+		return 0 // it is ending
+	}
+	if r.mix != nil {
+		reason = r.wait(r.mix.back, r.back, cells)
+		r.lost = reason != 0
+		return reason
+	}
 	for _, b := range cells {
 		if err := r.onion.SealOwn(b[cell.HeaderSize:], tinker.LayerLocal, nil); err != nil {
-			return err
+			return r.sendBackLocked(err, cells)
 		}
 	}
-	if r.node.pool.Used() > maxCells {
-		return errOutOfMemory
-	}
-	return r.back.Push(cell.Relay, cells...)
+	return r.sendBackLocked(nil, cells)
 }
 
 // An exit connects streams to their targets.

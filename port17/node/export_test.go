@@ -4,7 +4,7 @@ import "time"
 
 // FillMemory makes the node believe that all the cells it may have are in use.
 func (n *Node) FillMemory() {
-	for n.pool.Used() <= maxCells {
+	for n.pool.Used() <= n.maxCells {
 		n.pool.Get()
 	}
 }

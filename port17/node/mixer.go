@@ -94,6 +94,16 @@ func (o *outlet) then(do func()) {
 	m.moveLocked(o)
 }
 
+// waiting returns how many cells wait; 0 if there is no outlet.
+func (o *outlet) waiting() int {
+	if o == nil {
+		return 0
+	}
+	o.mixer.mu.Lock()
+	defer o.mixer.mu.Unlock()
+	return len(o.items)
+}
+
 // seen says that cells have passed in the other direction.
 func (o *outlet) seen() {
 	m := o.mixer

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"errors"
 	"sync/atomic"
 
 	"safing/port17/cell"
@@ -134,20 +133,22 @@ func after(o *outlet, do func()) {
 	o.then(do)
 }
 
-// wait lets cells wait at an outlet, behind which is the leg. When it can't, the
-// cells remain the caller's.
-func (r *relay) wait(o *outlet, leg *link.Leg, cells []*cell.Buf) error {
-	if r.node.pool.Used() > maxCells {
-		return errOutOfMemory
-	}
+// wait lets cells wait at an outlet, behind which is the leg, or gives them back
+// and returns why it can't.
+func (r *relay) wait(o *outlet, leg *link.Leg, cells []*cell.Buf) cell.Reason {
 	queued := 0
 	if leg != nil {
 		queued = leg.Queued()
 	}
-	if !o.add(cells, queued) {
-		return link.ErrQueueFull
+	reason := cell.OutOfMemory
+	if !r.node.full() {
+		if o.add(cells, queued) {
+			return 0
+		}
+		reason = cell.QueueFull
 	}
-	return nil
+	r.node.pool.PutAll(cells)
+	return reason
 }
 
 // pass lets cells from the origin wait, if they are to, or passes them on.
@@ -161,11 +162,7 @@ func (r *relay) pass(cells []*cell.Buf) cell.Reason {
 	if r.mix.forward == nil {
 		return push(r.node, r.next, cells)
 	}
-	if err := r.wait(r.mix.forward, r.next, cells); err != nil {
-		r.node.pool.PutAll(cells)
-		return sendReason(err)
-	}
-	return 0
+	return r.wait(r.mix.forward, r.next, cells)
 }
 
 // leaveForward takes cells from the origin whose delays are over.
@@ -200,33 +197,32 @@ func (r *relay) waitBack(cells []byte) (reason cell.Reason, distance uint8) {
 		batch[n] = b
 		n++
 	}
-	if err := r.wait(r.mix.back, r.back, batch[:n]); err != nil {
-		r.node.pool.PutAll(batch[:n])
-		return sendReason(err), 0
-	}
-	return 0, 0
+	return r.wait(r.mix.back, r.back, batch[:n]), 0
 }
 
 // leaveBack seals and sends what leaves towards the origin.
 func (r *relay) leaveBack(cells []*cell.Buf, padding int) {
 	r.sealing.Lock()
-	reason := r.sealBack(cells, padding)
+	reason := r.sealBackLocked(cells, padding)
 	r.sealing.Unlock()
 	if reason != 0 {
 		r.end(reason, 0)
 	}
 }
 
-func (r *relay) sealBack(cells []*cell.Buf, padding int) cell.Reason {
+func (r *relay) sealBackLocked(cells []*cell.Buf, padding int) cell.Reason {
 	pool := &r.node.pool
+	if r.lost {
+		pool.PutAll(cells)
+		return 0 // it is ending
+	}
 	for _, b := range cells {
 		if err := r.onion.SealOwn(b[cell.HeaderSize:], r.mix.layer, nil); err != nil {
-			pool.PutAll(cells)
-			return openReason(err)
+			return r.sendBackLocked(err, cells)
 		}
 	}
 	// Padding that meets a queue, or the end of memory, helps nobody.
-	if !r.mix.replied || r.back.Queued() > link.MaxCells || pool.Used() > maxCells/2 {
+	if !r.mix.replied || r.back.Queued() > link.MaxCells || pool.Used() > r.node.maxCells/2 {
 		padding = 0
 	}
 	for range padding {
@@ -234,22 +230,8 @@ func (r *relay) sealBack(cells []*cell.Buf, padding int) cell.Reason {
 		clear(b[:])
 		cells = append(cells, b)
 		if err := r.onion.SealOwn(b[cell.HeaderSize:], tinker.LayerDrop, nil); err != nil {
-			pool.PutAll(cells)
-			return openReason(err)
+			return r.sendBackLocked(err, cells)
 		}
 	}
-	return push(r.node, r.back, cells)
-}
-
-// sendReason is why a circuit ends for which cells could not be sent.
-func sendReason(err error) cell.Reason {
-	switch {
-	case errors.Is(err, errOutOfMemory):
-		return cell.OutOfMemory
-	case errors.Is(err, link.ErrQueueFull):
-		return cell.QueueFull
-	case errors.Is(err, tinker.ErrExpired):
-		return cell.Expired
-	}
-	return cell.LinkBroken
+	return r.sendBackLocked(nil, cells)
 }

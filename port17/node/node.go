@@ -29,8 +29,6 @@ const (
 	defaultMaxClients = 4096
 	defaultMaxDelay   = time.Second
 	defaultMaxPadding = 100
-	maxCells          = 256 << 10 // in queues of one node, 1 GiB
-	maxHandshakes     = 1024      // that wait
 )
 
 // Config says who a node is and what it does.
@@ -102,7 +100,9 @@ type Node struct {
 
 	closing    atomic.Bool
 	refusing   atomic.Uint32 // the cell.Reason to refuse circuits with, or 0
-	handshakes chan func()
+	handshakes *handshakes
+	maxCells   int64
+	tight      chan struct{} // a token when the memory for cells runs out
 	clients    chan struct{} // a slot for each link from others
 	stop       context.CancelFunc
 	running    sync.WaitGroup
@@ -128,7 +128,9 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		id:         netmap.NodeID(c.Identity.Public().(ed25519.PublicKey)),
 		authority:  authority.NewClient(c.Network, filepath.Join(c.State, "map"), c.Log),
 		circuits:   circuits{limit: maxCircuits},
-		handshakes: make(chan func(), maxHandshakes),
+		handshakes: newHandshakes(maxHandshakes),
+		maxCells:   maxCells,
+		tight:      make(chan struct{}, 1),
 		mixer:      mixer{wake: make(chan struct{}, 1)},
 		clients:    make(chan struct{}, c.MaxClients),
 		neighbours: make(map[netmap.NodeID]*link.Link),
@@ -149,8 +151,9 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	n.exit = newExit(c.Exit, n.descriptor.IPs(), c.ExitLimits)
 	ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	for range runtime.GOMAXPROCS(0) {
-		n.running.Go(func() { n.handshake(ctx) })
+		n.running.Go(n.handshake)
 	}
+	n.running.Go(func() { n.relieve(ctx) })
 	n.running.Go(func() { n.expire(ctx) })
 	n.running.Go(func() { n.mixer.run(ctx) })
 	n.running.Go(func() { n.publish(ctx) })
@@ -245,6 +248,7 @@ func (n *Node) published() []byte {
 func (n *Node) Close() error {
 	n.closing.Store(true)
 	n.stop()
+	n.handshakes.close()
 	n.mixer.stop()
 	n.closeListeners()
 	open := n.openLinks()
@@ -261,14 +265,13 @@ func (n *Node) Close() error {
 }
 
 // handshake is a worker: it computes the handshakes of circuits.
-func (n *Node) handshake(ctx context.Context) {
+func (n *Node) handshake() {
 	for {
-		select {
-		case <-ctx.Done():
+		f := n.handshakes.next()
+		if f == nil {
 			return
-		case f := <-n.handshakes:
-			f()
 		}
+		f()
 	}
 }
 
@@ -284,11 +287,7 @@ func (n *Node) touch() {
 // context's.
 func (n *Node) Alive(ctx context.Context) error {
 	answered := make(chan struct{})
-	select {
-	case n.handshakes <- func() { close(answered) }:
-	case <-ctx.Done():
-		return fmt.Errorf("its queue of handshakes stays full: %w", ctx.Err())
-	}
+	n.handshakes.ask(func() { close(answered) })
 	select {
 	case <-answered:
 		return nil

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"safing/port17/cell"
-	"safing/port17/circuit"
 	"safing/port17/circuit/stream"
 	"safing/port17/link"
 	"safing/tinker"
@@ -24,6 +23,7 @@ type relay struct {
 	// Guarded by node.circuits.mu.
 	begun time.Time
 	place *list.Element // nil when it has ended
+	over  *link.Link    // on which it goes on; nil when it does not yet
 
 	// Owned by the origin's side's reader.
 	burst   []byte
@@ -37,7 +37,9 @@ type relay struct {
 	mux      *stream.Mux // exits only
 	ready    atomic.Bool
 
+	opening sync.Mutex // held while cells from the origin are opened
 	sealing sync.Mutex // held while cells for the origin are sealed and queued
+	lost    bool       // some could not be sent, so what is behind them is worth nothing
 
 	// mu is held while the handshake's result comes into force, and by those
 	// who end the circuit.
@@ -82,161 +84,10 @@ func (r *relay) Receive(cells []byte) {
 	}
 }
 
-// interrupt ends the circuit if its burst has not arrived by now, when the
-// link's next one begins: so a link never holds more than one half burst, and
-// nobody can fill the memory with first cells.
-func (r *relay) interrupt() {
-	if r.burst != nil {
-		r.burst = nil
-		r.end(cell.Protocol, 0)
-	}
-}
-
-// collect gathers the burst and hands it to a worker once it is whole. It
-// returns the cells behind it.
-func (r *relay) collect(cells []byte) []byte {
-	for len(cells) > 0 && r.burst != nil {
-		if cell.ParseHeader(cells).Command != cell.Create {
-			r.burst = nil
-			r.end(cell.Protocol, 0)
-			return nil
-		}
-		r.burst = append(r.burst, cells[cell.HeaderSize:cell.Size]...)
-		cells = cells[cell.Size:]
-		size, err := cell.ParseBurst(r.burst)
-		if err != nil {
-			r.burst = nil
-			r.end(cell.Protocol, 0)
-			return nil
-		}
-		if len(r.burst) == size {
-			burst := r.burst
-			r.burst = nil
-			select {
-			case r.node.handshakes <- func() { r.handshake(burst) }:
-			default:
-				r.end(cell.Busy, 0)
-			}
-		}
-	}
-	return cells
-}
-
-// handshake answers the hello. A worker calls it.
-func (r *relay) handshake(burst []byte) {
-	if reason := r.answer(burst); reason != 0 {
-		r.end(reason, 0)
-	}
-}
-
-func (r *relay) answer(burst []byte) cell.Reason {
-	hello, err := cell.ParseHello(burst)
-	if err != nil {
-		return cell.BadHello
-	}
-	response, err := r.node.keys.Respond(circuit.Label, hello)
-	if errors.Is(err, tinker.ErrUnknownPrekey) {
-		r.sendRetry()
-	}
-	if err != nil {
-		return helloReason(err)
-	}
-	p, rest, err := cell.ParseParameters(response.Payload)
-	if err != nil {
-		return cell.Protocol
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return 0
-	}
-	r.session, r.position = response.Session, p.Position
-	r.onion = tinker.NewRelay(response.Session, cell.PayloadSize, p.Position, nil)
-	if reason := r.mixLocked(p); reason != 0 {
-		return reason
-	}
-	if r.mix != nil {
-		return r.beginMixedLocked(p, rest, response.Reply, len(burst))
-	}
-	if err := r.sendReply(response.Reply); err != nil {
-		return cell.QueueFull
-	}
-	if p.Exit {
-		r.becomeExit(p)
-	}
-	return r.beginLocked(p, rest, len(burst))
-}
-
-// beginLocked passes the rest of the hello on, or serves it.
-func (r *relay) beginLocked(p cell.Parameters, rest []byte, burst int) cell.Reason {
-	if !p.Exit {
-		return r.extendLocked(p.Next, rest, burst)
-	}
-	if r.mux.ReceiveFirst(rest) != nil {
-		return cell.Protocol
-	}
-	r.ready.Store(true) // not before: the link's reader would overtake what came first
-	return 0
-}
-
-func helloReason(err error) cell.Reason {
-	switch {
-	case errors.Is(err, tinker.ErrUnknownPrekey):
-		return cell.UnknownPrekey
-	case errors.Is(err, tinker.ErrReplay):
-		return cell.Replayed
-	case errors.Is(err, tinker.ErrFull):
-		return cell.Busy
-	case errors.Is(err, tinker.ErrClosed):
-		return cell.ShuttingDown
-	}
-	return cell.BadHello
-}
-
-// sendRetry tells the origin what prekeys there are, if that fits a cell.
-func (r *relay) sendRetry() {
-	retry, err := tinker.Retry(r.node.published())
-	if err == nil && len(retry) <= cell.PayloadSize-cell.Positions*tinker.LayerOverhead {
-		r.sendReply(retry) //nolint:errcheck // the circuit ends in any case
-	}
-}
-
-// sendReply sends the reply before anything else goes towards the origin.
-func (r *relay) sendReply(reply []byte) error {
-	b := r.node.pool.Get()
-	payload := b[cell.HeaderSize:]
-	tinker.NewPadding().Fill(payload[copy(payload, reply):])
-	err := r.back.Push(cell.Created, b)
-	if err != nil {
-		r.node.pool.Put(b)
-	}
-	return err
-}
-
-// extendLocked passes the rest of the route on to the next node, in a burst of
-// the same size.
-func (r *relay) extendLocked(id [32]byte, hello []byte, size int) cell.Reason {
-	l := r.node.next(id)
-	if l == nil {
-		return cell.NoLink
-	}
-	burst := make([]byte, size)
-	place, padding := cell.PutHello(burst, len(hello))
-	copy(place, hello)
-	tinker.NewPadding().Fill(padding)
-	cells := circuit.Cells(burst, &r.node.pool)
-	next, err := l.Open((*backward)(r), cells)
-	if err != nil {
-		r.node.pool.PutAll(cells)
-		return cell.NoLink
-	}
-	r.next = next
-	r.ready.Store(true)
-	return 0
-}
-
 // passOn opens this node's layer of cells from the origin and passes them on.
 func (r *relay) passOn(cells []byte) cell.Reason {
+	r.opening.Lock()
+	defer r.opening.Unlock()
 	var batch [link.MaxCells]*cell.Buf
 	n := 0
 	pool := &r.node.pool
@@ -254,7 +105,7 @@ func (r *relay) passOn(cells []byte) cell.Reason {
 			pool.PutAll(batch[:n])
 			return openReason(err)
 		case typ == tinker.LayerLocal && r.mux != nil && (r.mix == nil || r.mix.forward == nil):
-			if pool.Used() > maxCells { // what nobody reads stays in its cells
+			if r.node.full() { // what nobody reads stays in its cells
 				pool.Put(b)
 				return cell.OutOfMemory
 			}
@@ -292,7 +143,7 @@ func push(n *Node, leg *link.Leg, cells []*cell.Buf) cell.Reason {
 		return 0
 	}
 	reason := cell.Reason(0)
-	if n.pool.Used() > maxCells {
+	if n.full() {
 		reason = cell.OutOfMemory
 	} else if err := leg.Push(cell.Relay, cells...); errors.Is(err, link.ErrQueueFull) {
 		reason = cell.QueueFull
@@ -339,4 +190,21 @@ func (r *relay) shut(reason cell.Reason, closeNext func(*link.Leg)) {
 	if mux != nil {
 		mux.Close(&stream.Error{Reason: reason})
 	}
+	r.forget()
+}
+
+// forget forgets the circuit's keys, once no cell is being opened or sealed.
+func (r *relay) forget() {
+	r.mu.Lock()
+	session := r.session
+	r.mu.Unlock()
+	if session == nil {
+		return
+	}
+	r.opening.Lock()
+	defer r.opening.Unlock()
+	r.sealing.Lock()
+	defer r.sealing.Unlock()
+	r.lost = true
+	session.Close()
 }

@@ -34,9 +34,9 @@ func (r *relay) renew(content []byte) cell.Reason {
 	tinker.PutStep(payload[1:][:cell.ContentSize(r.position)], step.Message)
 	r.sealing.Lock()
 	defer r.sealing.Unlock()
-	if err := r.onion.SealOwn(payload, tinker.LayerStep, step); err != nil {
+	if r.lost {
 		r.node.pool.Put(b)
-		return openReason(err)
+		return 0 // it is ending
 	}
-	return push(r.node, r.back, []*cell.Buf{b})
+	return r.sendBackLocked(r.onion.SealOwn(payload, tinker.LayerStep, step), []*cell.Buf{b})
 }
