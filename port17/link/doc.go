@@ -20,10 +20,12 @@
 // records fill up by themselves when the connection is slower than its users,
 // and nothing ever waits for a timer.
 //
-// Concurrency: a link has two goroutines, a reader and a writer. Receivers are
-// called by the reader, one at a time, and must not block; everything else may
-// be called from any goroutine. Nobody calls a receiver while holding a lock,
-// and a push to a leg only takes the lock of that leg's link.
+// Concurrency: a link has two goroutines, a reader and a writer. Whoever pushes
+// cells while nobody writes does so itself, as far as the socket has room, which
+// saves waking the other; the rest is the writer's. Receivers are called by the
+// reader, one at a time, and must not block; everything else may be called from
+// any goroutine. Nobody calls a receiver while holding a lock, and a push to a
+// leg only takes the lock of that leg's link.
 //
 // The connection is plain TCP, or one of the wrappings of package wrap.
 //

@@ -72,20 +72,29 @@ func (g *Leg) Push(command cell.Command, cells ...*cell.Buf) error {
 	for _, b := range cells {
 		header.Put(b[:])
 	}
+	write, err := g.queue(cells)
+	if write {
+		g.link.flush()
+	}
+	return err
+}
+
+// queue queues cells, and says whether the caller has to write them.
+func (g *Leg) queue(cells []*cell.Buf) (write bool, err error) {
 	out := &g.link.out
 	out.mu.Lock()
 	defer out.mu.Unlock()
 	if g.state != legOpen {
-		return ErrLegClosed
+		return false, ErrLegClosed
 	}
 	if g.cells.n+len(cells) > g.link.config.QueueLimit {
-		return ErrQueueFull
+		return false, ErrQueueFull
 	}
 	for _, b := range cells {
 		g.cells.push(b)
 	}
 	out.listLocked(g)
-	return nil
+	return g.link.turnLocked(), nil
 }
 
 // Queued returns how many cells wait to be sent.
@@ -116,6 +125,7 @@ func (g *Leg) close(reason cell.Reason, distance uint8, drop bool) {
 	g.over.Store(true)
 	g.state, g.reason, g.distance = legClosing, reason, distance
 	out.listLocked(g)
+	out.wake.Signal()
 }
 
 func (g *Leg) dropLocked() {

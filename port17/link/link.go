@@ -25,10 +25,11 @@ type Link struct {
 	initiator bool
 	remote    netmap.NodeID // who an initiator asked for
 
-	out  schedule
-	legs legs
-	peer atomic.Pointer[netmap.NodeID]
-	rtt  roundTrip
+	out    schedule
+	writer writer
+	legs   legs
+	peer   atomic.Pointer[netmap.NodeID]
+	rtt    roundTrip
 
 	closing sync.Once
 	err     error         // why the link ended; set before closed is closed
@@ -57,6 +58,7 @@ type Link struct {
 func newLink(conn net.Conn, c Config) *Link {
 	l := &Link{conn: conn, config: c.withDefaults(), closed: make(chan struct{}), done: make(chan struct{})}
 	l.out.wake.L = &l.out.mu
+	l.out.busy = true // until the writer's goroutine waits
 	l.legs.byID = make(map[uint32]*Leg)
 	return l
 }
@@ -64,8 +66,15 @@ func newLink(conn net.Conn, c Config) *Link {
 // start begins to read and write. The writer's first sealer is given.
 func (l *Link) start(sealer *tinker.Sealer) {
 	l.pinger = time.AfterFunc(l.config.PingEvery, l.pingAgain)
+	l.writer.sealer = sealer
+	if l.config.SendRate == nil {
+		l.writer.socket = socketOf(l.conn)
+	}
+	if !l.initiator {
+		l.writer.key = keySession
+	}
 	l.running.Go(l.read)
-	l.running.Go(func() { l.write(sealer) })
+	l.running.Go(l.write)
 	go func() {
 		l.running.Wait()
 		l.forget()
@@ -198,6 +207,7 @@ func (l *Link) Open(r Receiver, burst []*cell.Buf) (*Leg, error) {
 		g.cells.push(b)
 	}
 	l.out.listLocked(g)
+	l.out.wake.Signal()
 	return g, nil
 }
 

@@ -26,6 +26,7 @@ type schedule struct {
 	old     list
 	sealer  *tinker.Sealer // replaces the writer's from the next record on
 	step    *tinker.Step   // to be sealed with the next record
+	busy    bool           // somebody writes
 	ended   bool           // nothing more is sent
 	finish  bool           // end when there is nothing left
 }
@@ -53,14 +54,13 @@ func (l *list) pop() *Leg {
 	return g
 }
 
-// listLocked sees to it that the leg has its turn.
+// listLocked sees to it that the leg has its turn. The caller wakes the writer.
 func (s *schedule) listLocked(g *Leg) {
 	if !g.listed {
 		g.listed = true
 		g.credit = quantum
 		s.fresh.push(g)
 	}
-	s.wake.Signal()
 }
 
 // room says whether one of the link's own cells can wait. Of those that the
