@@ -39,6 +39,11 @@ type nodeOptions struct {
 	ExitPolicy     []string `help:"Where the node connects to for others; the first rule that matches decides, and what none matches is refused. Rules are like \"accept *:80,443\" and \"reject 192.0.2.0/24:*\"; none, web, reduced and public stand for sets of rules. May be repeated." default:"none" sep:"none" placeholder:"RULE" toml:"exit_policy"`
 	MaxLinks       int      `help:"Nodes to which it keeps links." default:"16" toml:"max_links"`
 	MaxConnections int      `help:"Connections to destinations, and sockets for datagrams, that an exit has at once; each is an open file." default:"8192" toml:"max_connections"`
+	ConnectRate    float64  `help:"Connections a second that one circuit may begin with at an exit; 256 may come at once." default:"50" toml:"connect_rate"`
+	TargetRate     float64  `help:"Connections a second that may be begun to one IPv4 address or IPv6 /64; twenty times as many may come at once." default:"50" toml:"target_rate"`
+	Rate           amount   `help:"Bytes a second that all links together send, and as many that they receive, such as 10MB; at least 100kB. 0 does not limit them." default:"0" toml:"rate"`
+	Burst          amount   `help:"Bytes that may come at once beyond that; as many as in a second, if less." default:"0" toml:"burst"`
+	MonthlyVolume  amount   `help:"Bytes that the node moves in a month (UTC), sent and received together, such as 2TB. When they are used up, it takes no circuits until the next. 0 does not limit them." default:"0" toml:"monthly_volume"`
 	Drain          span     `help:"How long circuits that the node has may go on when it is told to stop. A second signal ends it at once." default:"60s" toml:"drain"`
 	passphraseFile
 	Verbose bool `help:"Log what a developer wants to see." short:"v" toml:"verbose"`
@@ -53,6 +58,9 @@ func (c *nodeCommand) AfterApply(ctx *kong.Context) error {
 // config returns the node's configuration. The network's file and the policy
 // are read, the key is not.
 func (o *nodeOptions) config() (node.Config, error) {
+	if o.Rate > 0 && o.Rate < node.MinRate {
+		return node.Config{}, fmt.Errorf("a rate of %d bytes a second is too little: set at least %d kB, or 0 for none", o.Rate, node.MinRate/1000)
+	}
 	network, err := netmap.LoadNetwork(o.Network)
 	if err != nil {
 		return node.Config{}, err
@@ -64,7 +72,8 @@ func (o *nodeOptions) config() (node.Config, error) {
 	return node.Config{
 		Network: network, Listen: o.Listen, Name: o.Name, Owner: o.Owner, Group: o.Group,
 		Country: o.Country, ASN: o.ASN, Contact: o.Contact, Exit: policy, State: o.State, MaxLinks: o.MaxLinks,
-		ExitLimits: node.ExitLimits{Connections: o.MaxConnections},
+		ExitLimits: node.ExitLimits{Connections: o.MaxConnections, CircuitRate: o.ConnectRate, DestinationRate: o.TargetRate},
+		Rate:       uint64(o.Rate), Burst: uint64(o.Burst), MonthlyVolume: uint64(o.MonthlyVolume),
 	}, nil
 }
 

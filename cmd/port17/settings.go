@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -105,5 +107,25 @@ func (s *span) UnmarshalText(b []byte) error {
 		return fmt.Errorf("%q is not a time such as 90s, 10m or 1h", b)
 	}
 	*s = span(d)
+	return nil
+}
+
+// An amount is a number of bytes, written as 500kB, 10MB, 1.5GB or 2TB.
+type amount uint64
+
+// UnmarshalText reads an amount. Its units are powers of 1000, as networks count.
+func (a *amount) UnmarshalText(b []byte) error {
+	number, unit := string(b), 1.0
+	for i, suffix := range []string{"kB", "MB", "GB", "TB"} {
+		if n, ok := strings.CutSuffix(number, suffix); ok {
+			number, unit = strings.TrimSpace(n), math.Pow(1000, float64(i+1))
+			break
+		}
+	}
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil || !(n >= 0 && n*unit < 1<<62) {
+		return fmt.Errorf("%q is not a number of bytes such as 500kB, 10MB, 1.5GB or 2TB", b)
+	}
+	*a = amount(n * unit)
 	return nil
 }

@@ -38,6 +38,8 @@ const (
 	// NotOffered: the circuit asks for more delay or padding than the node
 	// offers.
 	NotOffered
+	// Exhausted: the node has moved what it may in a month.
+	Exhausted
 
 	endCircuit // the first number that is no circuit's reason
 )
@@ -110,6 +112,8 @@ func (r Reason) String() string {
 		return "a node shuts down"
 	case Expired:
 		return "it has reached its greatest age"
+	case Exhausted:
+		return "a node has used up its volume of the month"
 	case NotOffered:
 		return "a node offers less delay or padding than it was asked for"
 	}

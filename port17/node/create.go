@@ -52,6 +52,7 @@ func (r *relay) handshake(burst []byte) {
 	if r.hasEnded() {
 		return // while it waited, and so costs no more
 	}
+	r.node.answered.Add(1)
 	if reason := r.answer(burst); reason != 0 {
 		r.end(reason, 0)
 	}

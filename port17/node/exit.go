@@ -35,6 +35,7 @@ func (r *relay) becomeExit(p cell.Parameters) {
 
 // sendOwn sends what the exit has for the origin.
 func (r *relay) sendOwn(cells []*cell.Buf) (reason cell.Reason) {
+	r.node.exit.passed.Add(uint64(len(cells)))
 	r.sealing.Lock()
 	defer r.sealing.Unlock()
 	if r.lost {
@@ -69,6 +70,7 @@ type exit struct {
 	drops        [dropReasons]atomic.Uint64
 	ended        endings       // of streams
 	names        lookups       // what became of those that were looked up
+	passed       atomic.Uint64 // cells to and from streams
 	idle         time.Duration // after which associations end
 	idleDNS      time.Duration // those of which all datagrams went to resolvers
 

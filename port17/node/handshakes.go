@@ -49,6 +49,13 @@ func (h *handshakes) addLocked(s *share, f func()) {
 	h.wake.Signal()
 }
 
+// count returns how many wait.
+func (h *handshakes) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.waiting
+}
+
 // next waits for the handshake whose turn it is. It returns nil when there will
 // be none.
 func (h *handshakes) next() func() {

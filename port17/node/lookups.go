@@ -7,6 +7,14 @@ import (
 	"sync/atomic"
 )
 
+// Lookups says what became of the names that an exit has looked up.
+type Lookups struct {
+	Found    uint64
+	NotFound uint64
+	TimedOut uint64
+	Failed   uint64
+}
+
 // lookups count what became of names that were looked up.
 type lookups struct{ found, missing, late, failed atomic.Uint64 }
 
@@ -22,4 +30,8 @@ func (l *lookups) count(err error) {
 	default:
 		l.failed.Add(1)
 	}
+}
+
+func (l *lookups) all() Lookups {
+	return Lookups{Found: l.found.Load(), NotFound: l.missing.Load(), TimedOut: l.late.Load(), Failed: l.failed.Load()}
 }

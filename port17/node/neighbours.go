@@ -180,6 +180,7 @@ func (n *Node) dial(ctx context.Context, to netmap.Node) {
 	if err == nil {
 		<-l.Done()
 		err = l.Err()
+		n.forget(l)
 	}
 	if ctx.Err() != nil {
 		return
@@ -209,11 +210,7 @@ func (n *Node) keep(ctx context.Context, id netmap.NodeID, l *link.Link) {
 		if n.neighbours[id] == l {
 			delete(n.neighbours, id)
 		}
-		delete(n.links, l)
 		n.mu.Unlock()
-		if l.Initiator() { // of the others, serve knows
-			n.ended.links.add(link.Reason(l.Err()))
-		}
 		n.touchFor(id)
 	})
 }
@@ -265,7 +262,7 @@ func (n *Node) linkConfig(identified bool) link.Config {
 		}
 		return last
 	}
-	c := link.Config{Accept: accept, Descriptor: n.published, Pool: &n.pool, Log: n.config.Log}
+	c := link.Config{Accept: accept, Descriptor: n.published, Pool: &n.pool, Log: n.config.Log, SendRate: n.pace.send, ReceiveRate: n.pace.receive}
 	if identified {
 		c.Identity = n.config.Identity
 	}
@@ -318,10 +315,7 @@ func (n *Node) serve(ctx context.Context, conn net.Conn) {
 	n.links[l] = true
 	n.mu.Unlock()
 	<-l.Done()
-	n.ended.links.add(link.Reason(l.Err()))
-	n.mu.Lock()
-	delete(n.links, l)
-	n.mu.Unlock()
+	n.forget(l)
 }
 
 // next returns the link to a node to which circuits may be extended.

@@ -55,6 +55,13 @@ type Config struct {
 	// MaxPadding is with how many cells a second, up to 1000, it pads a circuit
 	// that asks for it; it pads 64 of them at that rate. 0 means 100; less, none.
 	MaxPadding int
+	// Rate is how many bytes a second all links together send, and as many they
+	// receive; 0 does not limit them, and otherwise it is at least MinRate. Burst
+	// is how many may come at once; if less, as many as in a second.
+	Rate, Burst uint64
+	// MonthlyVolume is how many bytes the node moves in a month (UTC), sent and
+	// received together; then it takes no circuits. 0 does not limit it.
+	MonthlyVolume uint64
 	// Period is the time between two descriptors; 0 means the authority's
 	// default.
 	Period time.Duration
@@ -95,6 +102,9 @@ type Node struct {
 	exit      *exit
 	circuits  circuits
 	ended     ended
+	pace      pace
+	answered  atomic.Uint64 // handshakes
+	spent     atomic.Uint64 // bytes of the month's volume
 	mixer     mixer
 	padding   promises
 
@@ -116,6 +126,7 @@ type Node struct {
 	neighbours map[netmap.NodeID]*link.Link
 	dialling   map[netmap.NodeID]bool
 	links      map[*link.Link]bool // all, those that neighbours replace too
+	past       link.Traffic        // of links that have ended
 	changed    chan struct{}       // a token when the descriptor may be out of date
 }
 
@@ -138,6 +149,14 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		links:      make(map[*link.Link]bool),
 		changed:    make(chan struct{}, 1),
 		publishing: make(chan struct{}, 1),
+		pace:       newPace(c.Rate, c.Burst),
+	}
+	var v *volume
+	if c.MonthlyVolume > 0 {
+		var err error
+		if v, err = loadVolume(c.MonthlyVolume, filepath.Join(c.State, "volume")); err != nil {
+			return nil, fmt.Errorf("start node: %w", err)
+		}
 	}
 	if err := n.listen(ctx); err != nil {
 		return nil, err
@@ -154,6 +173,10 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		n.running.Go(n.handshake)
 	}
 	n.running.Go(func() { n.relieve(ctx) })
+	if v != nil {
+		n.spend(v, time.Now()) // before the first circuit
+		n.running.Go(func() { n.meter(ctx, v) })
+	}
 	n.running.Go(func() { n.expire(ctx) })
 	n.running.Go(func() { n.mixer.run(ctx) })
 	n.running.Go(func() { n.publish(ctx) })

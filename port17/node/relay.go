@@ -79,6 +79,9 @@ func (r *relay) Receive(cells []byte) {
 			return
 		}
 	}
+	if r.mux != nil {
+		r.node.exit.passed.Add(uint64(len(cells) / cell.Size))
+	}
 	if reason := r.passOn(cells); reason != 0 {
 		r.end(reason, 0)
 	}
