@@ -126,9 +126,10 @@ func respond(conn net.Conn, keys *tinker.Prekeys, descriptor func() []byte) (*ti
 }
 
 // linger waits until the other side has read what was sent last and ends the
-// connection, or the deadline: to close one while something comes loses that.
+// connection, but not for long: to close one while something comes loses that.
 func linger(conn net.Conn) {
 	if c, ok := conn.(closeWriter); ok {
+		conn.SetDeadline(time.Now().Add(finishTimeout))
 		c.CloseWrite()                                       //nolint:errcheck // the link ends in any case
 		io.Copy(io.Discard, io.LimitReader(conn, mostEarly)) //nolint:errcheck // the link ends in any case
 	}

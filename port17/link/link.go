@@ -126,6 +126,26 @@ func (l *Link) RTT() time.Duration { return l.rtt.least() }
 // 0 if it owes none. A link on which that is long may have broken unnoticed.
 func (l *Link) Unanswered() time.Duration { return l.rtt.waiting() }
 
+// LeastBusy returns the link of a neighbour's on which a new circuit should go:
+// the one with the fewest circuits of those that have not ended. Those that have
+// owed an answer for longer than doubtful come last. It returns nil if there is
+// none.
+func LeastBusy(links []*Link, doubtful time.Duration) *Link {
+	var best *Link
+	var least int
+	var doubted bool
+	for _, l := range links {
+		if l.Err() != nil {
+			continue
+		}
+		n, doubt := l.Legs(), l.Unanswered() > doubtful
+		if best == nil || doubted && !doubt || doubted == doubt && n < least {
+			best, least, doubted = l, n, doubt
+		}
+	}
+	return best
+}
+
 // Legs returns how many circuits the link carries.
 func (l *Link) Legs() int { return l.legs.count() }
 

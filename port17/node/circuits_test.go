@@ -95,7 +95,7 @@ func lone(t testing.TB) (*Node, circuit.Hop) {
 		id:     d.ID, keys: keys, exit: newExit(netmap.ExitPolicy{}, nil, ExitLimits{}),
 		circuits: circuits{limit: maxCircuits}, handshakes: newHandshakes(maxHandshakes), maxCells: maxCells,
 		tight:      make(chan struct{}, 1),
-		neighbours: make(map[netmap.NodeID]*link.Link), links: make(map[*link.Link]bool),
+		neighbours: make(map[netmap.NodeID][]*link.Link), links: make(map[*link.Link]bool),
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	n.running.Go(n.handshake)
@@ -156,5 +156,5 @@ func (n *Node) extendTo(t testing.TB, other *Node, hop circuit.Hop, maxLegs int)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.m, n.neighbours[other.id] = m, l
+	n.m, n.neighbours[other.id] = m, []*link.Link{l}
 }

@@ -6,8 +6,8 @@
 //	                              └─ exit ┬─ net.Dialer ──► destination
 //	                                      └─ association ── UDP ──► destinations
 //
-// A node follows the network's map, keeps links to some of the nodes on it,
-// measures them, and publishes its descriptor whenever those have changed. It
+// A node follows the network's map, keeps links to some of the nodes on it, a few
+// to each, measures them, and publishes its descriptor when those have changed. It
 // extends circuits only to nodes that it has a link to and that are on a map that
 // is still valid.
 //

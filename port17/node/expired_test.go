@@ -19,7 +19,7 @@ func TestMapRunsOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := new(link.Link)
-		n := &Node{m: m, neighbours: map[netmap.NodeID]*link.Link{other: l}}
+		n := &Node{m: m, neighbours: map[netmap.NodeID][]*link.Link{other: {l}}}
 		time.Sleep(time.Hour - time.Second)
 		if n.next(other) != l {
 			t.Error("the node is refused while the map is valid")

@@ -1,6 +1,12 @@
 package node
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"safing/netmap"
+	"safing/port17/link"
+)
 
 // FillMemory makes the node believe that all the cells it may have are in use.
 func (n *Node) FillMemory() {
@@ -31,3 +37,10 @@ func (n *Node) Padding() int { return int(n.padding.used.Load()) }
 
 // CellsUsed returns how many cells the node uses.
 func (n *Node) CellsUsed() int { return int(n.pool.Used()) }
+
+// LinksTo returns the links on which circuits are extended to a node.
+func (n *Node) LinksTo(id netmap.NodeID) []*link.Link {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.neighbours[id])
+}

@@ -5,80 +5,29 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"errors"
-	"net"
 	"slices"
 	"time"
 
+	"safing/internal/backoff"
 	"safing/netmap"
 	"safing/port17/cell"
 	"safing/port17/link"
 )
 
 const (
-	publishSettle = 200 * time.Millisecond // changes within it go into one descriptor
-	redialAfter   = 2 * time.Second
-	dialTimeout   = 10 * time.Second
-	retryPublish  = 5 * time.Second
+	maxParallel = 8 // links to one node that circuits use: of more, the newest
+	dialTimeout = 10 * time.Second
+
+	// After a link has ended, its neighbour is dialled again after leastRedial,
+	// and each time later, up to mostRedial, until a link has lasted for steady.
+	leastRedial = time.Second
+	mostRedial  = 5 * time.Minute
+	steady      = time.Minute
+
+	// doubtful is for how long a link may owe the answer to a ping: then it has
+	// perhaps broken, and others are better.
+	doubtful = 5 * time.Second
 )
-
-// publish sends the descriptor to the authorities whenever it has changed, and
-// once in every period.
-func (n *Node) publish(ctx context.Context) {
-	timer := time.NewTimer(n.config.Period)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-n.changed:
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(publishSettle):
-			}
-		case <-timer.C:
-		}
-		next := n.config.Period
-		if err := n.publishNow(ctx); err != nil && ctx.Err() == nil {
-			n.config.Log.Warn("the descriptor could not be published", "error", err)
-			next = min(next, retryPublish)
-		}
-		timer.Reset(next)
-	}
-}
-
-func (n *Node) publishNow(ctx context.Context) error {
-	select {
-	case n.publishing <- struct{}{}: // what is older must not come later
-		defer func() { <-n.publishing }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	n.mu.Lock()
-	d := *n.descriptor
-	d.Links, d.Closed = nil, n.refusal() != 0
-	for id, l := range n.neighbours {
-		if n.m == nil {
-			break
-		}
-		if _, ok := n.m.Node(id); ok {
-			d.Links = append(d.Links, netmap.Link{To: id, RTT: l.RTT()})
-		}
-	}
-	d.Prekeys, d.Published = n.keys.Public(), time.Now().UTC().Truncate(time.Second)
-	slices.SortFunc(d.Links, func(a, b netmap.Link) int { return bytes.Compare(a.To[:], b.To[:]) })
-	n.descriptor = &d
-	n.mu.Unlock()
-	signed, err := d.Sign(n.config.Identity)
-	if err != nil {
-		return err
-	}
-	n.mu.Lock()
-	n.signed = signed
-	n.mu.Unlock()
-	return n.authority.Publish(ctx, signed)
-}
 
 // follow keeps the map and the links that it asks for.
 func (n *Node) follow(ctx context.Context) {
@@ -91,36 +40,177 @@ func (n *Node) follow(ctx context.Context) {
 	})
 }
 
-// touchIfNew publishes again when a neighbour has come onto the map, because
-// only links to nodes on the map are published.
-func (n *Node) touchIfNew(m *netmap.Map) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	published := make(map[netmap.NodeID]bool)
-	for _, l := range n.descriptor.Links {
-		published[l.To] = true
-	}
-	for id := range n.neighbours {
-		if _, ok := m.Node(id); ok && !published[id] {
-			n.touch()
-			return
-		}
-	}
-}
-
-// connect dials the nodes to which there should be a link.
+// connect sees to it that the nodes are dialled to which there should be links.
 func (n *Node) connect(ctx context.Context) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	clear(n.wanted)
 	if n.usableLocked() == nil || ctx.Err() != nil || n.refusal() == cell.ShuttingDown {
 		return
 	}
 	for _, other := range n.wantedLocked() {
-		if n.neighbours[other.ID] == nil && !n.dialling[other.ID] {
-			n.dialling[other.ID] = true
-			n.running.Go(func() { n.dial(ctx, other) })
+		n.wanted[other.ID] = true
+		if news, ok := n.held[other.ID]; ok {
+			select {
+			case news <- struct{}{}:
+			default:
+			}
+			continue
 		}
+		news := make(chan struct{}, 1)
+		n.held[other.ID] = news
+		n.running.Go(func() { n.hold(ctx, other.ID, news) })
 	}
+}
+
+// hold keeps links to a node for as long as they are wanted. News are that
+// there is another map.
+func (n *Node) hold(ctx context.Context, id netmap.NodeID, news <-chan struct{}) {
+	var tried time.Time // when the descriptor was published with which the node was dialled last
+	renewed, alive := false, 0
+	over := make(chan time.Duration, n.config.Parallel) // how long links have lasted
+	pause := backoff.Backoff{Least: leastRedial, Most: mostRedial}
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case lasted := <-over:
+			alive--
+			if lasted >= steady {
+				pause.Reset()
+			}
+			next.Reset(pause.Next())
+			continue
+		case <-news:
+			if alive == n.config.Parallel {
+				continue
+			}
+			renewed = true
+		case <-next.C:
+			renewed = false
+		}
+		to, ok := n.destination(id, alive == 0)
+		if !ok && alive == 0 {
+			return
+		}
+		if !ok {
+			tried = time.Time{}
+			continue
+		}
+		if renewed && to.Published.Equal(tried) {
+			continue
+		}
+		tried = to.Published // if that has changed, it may be elsewhere or have other prekeys
+		begun := time.Now()
+		l, err := n.dial(ctx, to)
+		if err != nil {
+			if ctx.Err() == nil {
+				n.config.Log.Info("no link to a node", "node", id.Short(), "error", err)
+			}
+			next.Reset(pause.Next())
+			continue
+		}
+		if alive++; alive < n.config.Parallel {
+			next.Reset(0)
+		}
+		n.running.Go(func() {
+			<-l.Done()
+			if ctx.Err() == nil {
+				n.config.Log.Info("a link to a node has ended", "node", id.Short(), "error", l.Err())
+			}
+			over <- time.Since(begun)
+		})
+	}
+}
+
+// destination returns the node as the map has it, if links to it are wanted. If
+// not, hold may be over.
+func (n *Node) destination(id netmap.NodeID, over bool) (to netmap.Node, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if m := n.usableLocked(); m != nil && n.wanted[id] && n.refusal() != cell.ShuttingDown {
+		to, ok = m.Node(id)
+	}
+	if !ok && over {
+		delete(n.held, id)
+	}
+	return to, ok
+}
+
+// dial makes a link to the node, and returns once that has proved who it is:
+// whoever is on the way to it can accept a connection.
+func (n *Node) dial(ctx context.Context, to netmap.Node) (*link.Link, error) {
+	proved := make(chan struct{})
+	c := n.linkConfig(true)
+	c.Authenticated = func(l *link.Link) {
+		n.keep(to.ID, l)
+		close(proved)
+	}
+	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	l, err := link.Dial(dialCtx, to, c)
+	if err != nil {
+		n.ended.links.add(link.Reason(err))
+		return nil, err
+	}
+	n.track(ctx, l)
+	select {
+	case <-proved:
+		return l, nil
+	case <-l.Done():
+		return nil, l.Err()
+	}
+}
+
+// keep uses the link for circuits to the node, which has proved its identity,
+// until it ends. The link's reader calls it.
+func (n *Node) keep(id netmap.NodeID, l *link.Link) {
+	n.mu.Lock()
+	links := append(n.neighbours[id], l)
+	first := len(links) == 1
+	n.neighbours[id] = links[max(0, len(links)-maxParallel):]
+	n.mu.Unlock()
+	n.running.Go(func() {
+		if n.awaitRTT(l); first {
+			n.touchFor(id)
+		}
+		<-l.Done()
+		n.mu.Lock()
+		left := slices.DeleteFunc(n.neighbours[id], func(o *link.Link) bool { return o == l })
+		if n.neighbours[id] = left; len(left) == 0 {
+			delete(n.neighbours, id)
+		}
+		n.mu.Unlock()
+		if len(left) == 0 {
+			n.touchFor(id)
+		}
+	})
+}
+
+// next returns the link to a node on which a circuit is to be extended: the one
+// with the fewest circuits.
+func (n *Node) next(id netmap.NodeID) *link.Link {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	m := n.usableLocked()
+	if m == nil {
+		return nil
+	}
+	if _, ok := m.Node(id); !ok {
+		return nil
+	}
+	return link.LeastBusy(n.neighbours[id], doubtful)
+}
+
+// usableLocked returns the newest map, if that is still valid. Whoever keeps
+// newer maps from a node must not make it use nodes that were left out since.
+func (n *Node) usableLocked() *netmap.Map {
+	if n.m == nil || !time.Now().Before(n.m.ValidUntil) {
+		return nil
+	}
+	return n.m
 }
 
 // wantedLocked returns the nodes that this one should dial: those nearest by a
@@ -162,181 +252,4 @@ func distance(a, b netmap.NodeID) [32]byte {
 		a, b = b, a
 	}
 	return sha256.Sum256(append(a[:], b[:]...))
-}
-
-// dial makes a link to the node, and again when it breaks.
-func (n *Node) dial(ctx context.Context, to netmap.Node) {
-	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
-	l, err := link.Dial(dialCtx, to, n.linkConfig(n.config.Identity != nil))
-	cancel()
-	if err == nil {
-		n.keep(ctx, to.ID, l)
-	} else {
-		n.ended.links.add(link.Reason(err))
-	}
-	n.mu.Lock()
-	delete(n.dialling, to.ID) // not before the link is kept: there would be two
-	n.mu.Unlock()
-	if err == nil {
-		<-l.Done()
-		err = l.Err()
-		n.forget(l)
-	}
-	if ctx.Err() != nil {
-		return
-	}
-	n.config.Log.Info("no link to a node", "node", to.ID.Short(), "error", err)
-	select {
-	case <-ctx.Done():
-	case <-time.After(redialAfter):
-		n.connect(ctx)
-	}
-}
-
-// keep uses the link for circuits to the node until it ends.
-func (n *Node) keep(ctx context.Context, id netmap.NodeID, l *link.Link) {
-	n.mu.Lock()
-	n.neighbours[id] = l
-	n.links[l] = true
-	n.mu.Unlock()
-	if ctx.Err() != nil {
-		l.Close() // Close may not have seen it
-	}
-	n.running.Go(func() {
-		n.awaitRTT(l)
-		n.touchFor(id)
-		<-l.Done()
-		n.mu.Lock()
-		if n.neighbours[id] == l {
-			delete(n.neighbours, id)
-		}
-		n.mu.Unlock()
-		n.touchFor(id)
-	})
-}
-
-// touchFor publishes again when the neighbour is on the map. Anyone can prove
-// an identity of their own, and everybody fetches what is published.
-func (n *Node) touchFor(id netmap.NodeID) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.m == nil {
-		return
-	}
-	if _, ok := n.m.Node(id); ok {
-		n.touch()
-	}
-}
-
-// awaitRTT waits until the link was measured, for as long as a handshake takes.
-func (n *Node) awaitRTT(l *link.Link) {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	timeout := time.After(dialTimeout)
-	for l.RTT() == 0 {
-		select {
-		case <-l.Done():
-			return
-		case <-timeout:
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-func (n *Node) linkConfig(identified bool) link.Config {
-	var last *relay // the link's reader owns it
-	held := new(share)
-	accept := func(back *link.Leg) link.Receiver {
-		if last != nil {
-			last.interrupt()
-		}
-		if reason := n.refusal(); reason != 0 {
-			last = nil
-			back.Close(reason, 0)
-			n.ended.circuits.add(reason)
-			return refused{}
-		}
-		if last = n.newRelay(back, held); last == nil {
-			return nil
-		}
-		return last
-	}
-	c := link.Config{Accept: accept, Descriptor: n.published, Pool: &n.pool, Log: n.config.Log, SendRate: n.pace.send, ReceiveRate: n.pace.receive}
-	if identified {
-		c.Identity = n.config.Identity
-	}
-	return c
-}
-
-// accept takes links from a listener.
-func (n *Node) accept(ctx context.Context, listener net.Listener) {
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return
-			}
-			n.config.Log.Warn("accept a link", "error", err)
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(100 * time.Millisecond): // such as too many open files
-			}
-			continue
-		}
-		select {
-		case n.clients <- struct{}{}:
-			n.running.Go(func() {
-				n.serve(ctx, conn)
-				<-n.clients
-			})
-		default:
-			conn.Close()
-			n.ended.links.add(cell.Busy)
-		}
-	}
-}
-
-// serve answers one connection and waits until its link has ended.
-func (n *Node) serve(ctx context.Context, conn net.Conn) {
-	c := n.linkConfig(false)
-	c.Authenticated = func(l *link.Link) { n.keep(ctx, l.Peer(), l) }
-	unregister := context.AfterFunc(ctx, func() { conn.Close() })
-	defer unregister()
-	l, err := link.Accept(conn, n.keys, c)
-	if err != nil {
-		conn.Close()
-		n.config.Log.Debug("a link was refused", "error", err)
-		n.ended.links.add(link.Reason(err))
-		return
-	}
-	n.mu.Lock()
-	n.links[l] = true
-	n.mu.Unlock()
-	<-l.Done()
-	n.forget(l)
-}
-
-// next returns the link to a node to which circuits may be extended.
-func (n *Node) next(id netmap.NodeID) *link.Link {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	m := n.usableLocked()
-	if m == nil {
-		return nil
-	}
-	if _, ok := m.Node(id); !ok {
-		return nil
-	}
-	return n.neighbours[id]
-}
-
-// usableLocked returns the newest map, if that is still valid. Whoever keeps
-// newer maps from a node must not make it use nodes that were left out since.
-func (n *Node) usableLocked() *netmap.Map {
-	if n.m == nil || !time.Now().Before(n.m.ValidUntil) {
-		return nil
-	}
-	return n.m
 }

@@ -26,6 +26,7 @@ const Version = "port17/1"
 
 const (
 	defaultMaxLinks   = 16
+	defaultParallel   = 2
 	defaultMaxClients = 4096
 	defaultMaxDelay   = time.Second
 	defaultMaxPadding = 100
@@ -47,6 +48,9 @@ type Config struct {
 	State string
 	// MaxLinks is how many nodes it keeps links to; 0 means 16.
 	MaxLinks int
+	// Parallel is how many links it keeps to each of them, 8 at most; 0 means
+	// 2. Circuits are spread over them, and end with theirs alone.
+	Parallel int
 	// MaxClients is how many links it takes from others; 0 means 4096.
 	MaxClients int
 	// MaxDelay is the greatest mean of the delays with which it mixes circuits
@@ -73,6 +77,10 @@ func (c Config) withDefaults() Config {
 	if c.MaxLinks <= 0 {
 		c.MaxLinks = defaultMaxLinks
 	}
+	if c.Parallel <= 0 {
+		c.Parallel = defaultParallel
+	}
+	c.Parallel = min(c.Parallel, maxParallel)
 	if c.MaxClients <= 0 {
 		c.MaxClients = defaultMaxClients
 	}
@@ -123,11 +131,12 @@ type Node struct {
 	descriptor *netmap.Descriptor // the last that was signed
 	signed     []byte             // it, once that was published
 	m          *netmap.Map
-	neighbours map[netmap.NodeID]*link.Link
-	dialling   map[netmap.NodeID]bool
-	links      map[*link.Link]bool // all, those that neighbours replace too
-	past       link.Traffic        // of links that have ended
-	changed    chan struct{}       // a token when the descriptor may be out of date
+	neighbours map[netmap.NodeID][]*link.Link    // that have proved who they are, the newest last; never empty
+	wanted     map[netmap.NodeID]bool            // to which there should be links
+	held       map[netmap.NodeID]chan<- struct{} // for which a goroutine keeps links
+	links      map[*link.Link]bool               // all, those too that nobody uses
+	past       link.Traffic                      // of links that have ended
+	changed    chan struct{}                     // a token when the descriptor may be out of date
 }
 
 // Start listens, publishes the node's descriptor, and begins to serve. It
@@ -144,8 +153,9 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		tight:      make(chan struct{}, 1),
 		mixer:      mixer{wake: make(chan struct{}, 1)},
 		clients:    make(chan struct{}, c.MaxClients),
-		neighbours: make(map[netmap.NodeID]*link.Link),
-		dialling:   make(map[netmap.NodeID]bool),
+		neighbours: make(map[netmap.NodeID][]*link.Link),
+		wanted:     make(map[netmap.NodeID]bool),
+		held:       make(map[netmap.NodeID]chan<- struct{}),
 		links:      make(map[*link.Link]bool),
 		changed:    make(chan struct{}, 1),
 		publishing: make(chan struct{}, 1),

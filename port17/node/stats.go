@@ -57,8 +57,8 @@ func (n *Node) Stats() Stats {
 		}
 	}
 	s.Neighbours = len(n.neighbours)
-	for _, l := range n.neighbours {
-		if d := l.RTT(); d > 0 {
+	for _, links := range n.neighbours {
+		if d := leastRTT(links); d > 0 {
 			s.RoundTrips = append(s.RoundTrips, d)
 		}
 	}
@@ -78,8 +78,7 @@ func (n *Node) trafficLocked() link.Traffic {
 	return t
 }
 
-// forget takes a link out that has ended. The one who waits for its end calls
-// it: dial for own ones, serve for others.
+// forget takes a link out that has ended.
 func (n *Node) forget(l *link.Link) {
 	n.ended.links.add(link.Reason(l.Err()))
 	n.mu.Lock()

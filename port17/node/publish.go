@@ -1,0 +1,161 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"safing/netmap"
+	"safing/port17/link"
+	"safing/tinker"
+)
+
+// Every descriptor makes a new map, which everybody fetches. Changes within a
+// moment go into one; and a neighbour whose links come and go does not make a
+// node publish more often than once in a while, after the changes at a start.
+const (
+	publishSettle = 200 * time.Millisecond
+	publishEvery  = 20 * time.Second
+	publishBurst  = 16
+	retryPublish  = 5 * time.Second
+)
+
+// publish sends the descriptor to the authorities whenever it has changed, and
+// once in every period.
+func (n *Node) publish(ctx context.Context) {
+	timer := time.NewTimer(n.config.Period)
+	defer timer.Stop()
+	limit := rate.NewLimiter(rate.Every(publishEvery), publishBurst)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.changed:
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(publishSettle + limit.Reserve().Delay()):
+			}
+			if !n.outdated() { // it has changed back
+				continue
+			}
+		case <-timer.C:
+		}
+		next := n.config.Period
+		if err := n.publishNow(ctx); err != nil && ctx.Err() == nil {
+			n.config.Log.Warn("the descriptor could not be published", "error", err)
+			next = min(next, retryPublish)
+		}
+		timer.Reset(next)
+	}
+}
+
+func (n *Node) publishNow(ctx context.Context) error {
+	select {
+	case n.publishing <- struct{}{}: // what is older must not come later
+		defer func() { <-n.publishing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	n.mu.Lock()
+	d := n.currentLocked()
+	d.Published = time.Now().UTC().Truncate(time.Second)
+	n.descriptor = d
+	n.mu.Unlock()
+	signed, err := d.Sign(n.config.Identity)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.signed = signed
+	n.mu.Unlock()
+	return n.authority.Publish(ctx, signed)
+}
+
+// currentLocked returns the descriptor as it would be now. It has one link to
+// each neighbour that is on the map.
+func (n *Node) currentLocked() *netmap.Descriptor {
+	d := *n.descriptor
+	d.Links, d.Closed, d.Prekeys = nil, n.refusal() != 0, n.keys.Public()
+	for id, links := range n.neighbours {
+		if n.m == nil {
+			break
+		}
+		if _, ok := n.m.Node(id); ok {
+			d.Links = append(d.Links, netmap.Link{To: id, RTT: leastRTT(links)})
+		}
+	}
+	slices.SortFunc(d.Links, func(a, b netmap.Link) int { return bytes.Compare(a.To[:], b.To[:]) })
+	return &d
+}
+
+func leastRTT(links []*link.Link) (least time.Duration) {
+	for _, l := range links {
+		if d := l.RTT(); d > 0 && (least == 0 || d < least) {
+			least = d
+		}
+	}
+	return least
+}
+
+// outdated says whether the last descriptor says something else than what is
+// so now, round trips apart.
+func (n *Node) outdated() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	is, was := n.currentLocked(), n.descriptor
+	return n.signed == nil || is.Closed != was.Closed ||
+		!slices.EqualFunc(is.Links, was.Links, func(a, b netmap.Link) bool { return a.To == b.To }) ||
+		!slices.EqualFunc(is.Prekeys, was.Prekeys, func(a, b tinker.Prekey) bool {
+			return a.Suite == b.Suite && bytes.Equal(a.Public, b.Public)
+		})
+}
+
+// touchIfNew publishes again when a neighbour has come onto the map, because
+// only links to nodes on the map are published.
+func (n *Node) touchIfNew(m *netmap.Map) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	published := make(map[netmap.NodeID]bool)
+	for _, l := range n.descriptor.Links {
+		published[l.To] = true
+	}
+	for id := range n.neighbours {
+		if _, ok := m.Node(id); ok && !published[id] {
+			n.touch()
+			return
+		}
+	}
+}
+
+// touchFor publishes again when the neighbour is on the map. Anyone can prove
+// an identity of their own, and everybody fetches what is published.
+func (n *Node) touchFor(id netmap.NodeID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.m == nil {
+		return
+	}
+	if _, ok := n.m.Node(id); ok {
+		n.touch()
+	}
+}
+
+// awaitRTT waits until the link was measured, for as long as a handshake takes.
+func (n *Node) awaitRTT(l *link.Link) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	timeout := time.After(dialTimeout)
+	for l.RTT() == 0 {
+		select {
+		case <-l.Done():
+			return
+		case <-timeout:
+			return
+		case <-tick.C:
+		}
+	}
+}
