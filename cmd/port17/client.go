@@ -13,6 +13,7 @@ import (
 	"safing/netmap"
 	"safing/port17/client"
 	"safing/port17/route"
+	"safing/port17/shape"
 )
 
 // defaultSocket is where the commands that ask a client look for one.
@@ -21,8 +22,10 @@ const defaultSocket = "/run/port17/client.sock"
 type clientCommand struct {
 	Network string        `help:"The network's file." required:"" type:"existingfile" placeholder:"FILE"`
 	State   string        `help:"Folder of the client: the map and its entries." default:"/var/lib/port17/client" type:"path" placeholder:"DIR"`
-	Socks   []string      `help:"Address and port of the proxy, for SOCKS5 and HTTP CONNECT. Options may follow, such as ADDR,level=high,country=DE: level, nodes (at least), country and exit (of the exit), avoid-country, avoid-as, avoid-exit. Several proxies never share a circuit. UDP (SOCKS5's UDP ASSOCIATE) works for programs on this machine, if the address is a loopback one." default:"127.0.0.1:1080" sep:"none" placeholder:"ADDR"`
+	Socks   []string      `help:"Address and port of the proxy, for SOCKS5 and HTTP CONNECT. Options may follow, such as ADDR,level=high,country=DE: level, delay, shape, nodes (at least), country and exit (of the exit), avoid-country, avoid-as, avoid-exit. Several proxies never share a circuit. UDP (SOCKS5's UDP ASSOCIATE) works for programs on this machine, if the address is a loopback one." default:"127.0.0.1:1080" sep:"none" placeholder:"ADDR"`
 	Level   route.Level   `help:"How tough routes are: normal (3 nodes), high (4) or extreme (5)." default:"normal"`
+	Delay   time.Duration `help:"How long cells wait at each node on the average, so that times say less, such as 50ms; at the level extreme that much at least. Nodes offer up to 1s." default:"0s"`
+	Shape   shape.Shape   `help:"How circuits are padded: none, constant:RATE (cells of 4 kB a second in each direction, always), light or heavy; at the level extreme constant:32 unless another is named." default:"none" placeholder:"SHAPE"`
 	Ahead   int           `help:"How many circuits are built before they are asked for, at most. Without connections in the last ten minutes there are none." default:"6"`
 	Wait    time.Duration `help:"How long to wait for the network." default:"1m"`
 	Verbose bool          `help:"Log what a developer wants to see." short:"v"`
@@ -47,7 +50,7 @@ func (c *clientCommand) Run(ctx context.Context, io command.IO) error {
 	if ahead == 0 {
 		ahead = -1
 	}
-	client, err := client.New(ctx, client.Config{Network: network, State: c.State, Level: c.Level, Ahead: ahead, Log: log})
+	client, err := client.New(ctx, client.Config{Network: network, State: c.State, Level: c.Level, Delay: c.Delay, Shape: c.Shape, Ahead: ahead, Log: log})
 	if err != nil {
 		return errors.Join(err, proxies.close(), api.Close())
 	}

@@ -44,6 +44,8 @@ type nodeOptions struct {
 	Rate           amount   `help:"Bytes a second that all links together send, and as many that they receive, such as 10MB; at least 100kB. 0 does not limit them." default:"0" toml:"rate"`
 	Burst          amount   `help:"Bytes that may come at once beyond that; as many as in a second, if less." default:"0" toml:"burst"`
 	MonthlyVolume  amount   `help:"Bytes that the node moves in a month (UTC), sent and received together, such as 2TB. When they are used up, it takes no circuits until the next. 0 does not limit them." default:"0" toml:"monthly_volume"`
+	MaxDelay       span     `help:"Greatest mean of the delays with which it mixes circuits that ask for it, up to 10s; 0s for none." default:"1s" toml:"max_delay"`
+	MaxPadding     int      `help:"Cells of 4 kB a second, up to 1000, with which it pads a circuit that asks for it; 64 of them at most at that rate. 0 for none." default:"100" toml:"max_padding"`
 	Drain          span     `help:"How long circuits that the node has may go on when it is told to stop. A second signal ends it at once." default:"60s" toml:"drain"`
 	passphraseFile
 	Verbose bool `help:"Log what a developer wants to see." short:"v" toml:"verbose"`
@@ -69,7 +71,15 @@ func (o *nodeOptions) config() (node.Config, error) {
 	if err != nil {
 		return node.Config{}, err
 	}
+	delay, padding := time.Duration(o.MaxDelay), o.MaxPadding
+	if delay == 0 {
+		delay = -1
+	}
+	if padding == 0 {
+		padding = -1
+	}
 	return node.Config{
+		MaxDelay: delay, MaxPadding: padding,
 		Network: network, Listen: o.Listen, Name: o.Name, Owner: o.Owner, Group: o.Group,
 		Country: o.Country, ASN: o.ASN, Contact: o.Contact, Exit: policy, State: o.State, MaxLinks: o.MaxLinks,
 		ExitLimits: node.ExitLimits{Connections: o.MaxConnections, CircuitRate: o.ConnectRate, DestinationRate: o.TargetRate},

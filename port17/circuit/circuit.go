@@ -82,7 +82,7 @@ type Dialer struct {
 
 // Dial is the function of that name, for circuits that are mixed and padded.
 func (d Dialer) Dial(l *link.Link, hops []Hop, first *cell.Target, early []byte, ended func(error)) (*Circuit, *stream.Stream, error) {
-	if err := d.validate(); err != nil {
+	if err := d.Validate(); err != nil {
 		return nil, nil, err
 	}
 	c := &Circuit{

@@ -21,7 +21,8 @@ type padding struct {
 	over  bool
 }
 
-func (d Dialer) validate() error {
+// Validate checks the bounds of delay and shape.
+func (d Dialer) Validate() error {
 	if d.Delay < 0 || d.Delay > shape.MaxDelay || d.Delay%time.Millisecond != 0 {
 		return fmt.Errorf("create circuit: delays of %s, want milliseconds up to %s", d.Delay, shape.MaxDelay)
 	}

@@ -88,6 +88,9 @@ func (a *ahead) count(k kind) (n int) {
 // takeLocked takes a circuit that was built ahead for the need, if there is
 // one. The group's last exit is better than that.
 func (c *Client) takeLocked(n need) *shared {
+	if n.group.cover != (circuit.Dialer{}) {
+		return nil
+	}
 	last, known := c.exits[n.group]
 	known = known && !c.failures.now()[last.ID] && n.request.AllowsExit(last)
 	for i, s := range c.ahead.built {

@@ -36,7 +36,7 @@ func (c *Client) shared(ctx context.Context, n need) (*shared, error) {
 
 func (c *Client) newShared(g group, r route.Request, l *link.Link, hops []circuit.Hop) *shared {
 	now := time.Now()
-	return &shared{client: c, group: g, request: r, link: l, hops: hops, guarded: g.level >= route.High, made: now, idle: now}
+	return &shared{client: c, group: g, request: r, link: l, hops: hops, guarded: g.level >= route.High, cover: g.cover, made: now, idle: now}
 }
 
 // reuse returns a circuit that does what is needed, and counts the connection.
@@ -86,7 +86,9 @@ func (c *Client) addLocked(n need, s *shared) {
 		clear(c.exits)
 	}
 	c.exits[n.group] = s.exit()
-	c.ahead.note(kindOf(n.request))
+	if n.group.cover == (circuit.Dialer{}) { // padding for nobody is dear
+		c.ahead.note(kindOf(n.request))
+	}
 	c.wakePreparer()
 }
 

@@ -13,7 +13,9 @@ import (
 	"safing/netmap"
 	"safing/port17/authority"
 	"safing/port17/cell"
+	"safing/port17/circuit"
 	"safing/port17/route"
+	"safing/port17/shape"
 )
 
 // Config says which network a client uses and how.
@@ -23,6 +25,11 @@ type Config struct {
 	State string
 	// Level is that of connections which ask for no other.
 	Level route.Level
+	// Delay is the mean of the delays of cells at each node, for connections that
+	// ask for no longer one; in milliseconds, 0 for none.
+	Delay time.Duration
+	// Shape is how circuits are padded whose connections ask for no other.
+	Shape shape.Shape
 	// Ahead is how many circuits are built before they are asked for, at most;
 	// 0 means 6, and less none. Without recent connections there are none.
 	Ahead int
@@ -63,6 +70,9 @@ func New(ctx context.Context, c Config) (*Client, error) {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := (circuit.Dialer{Delay: c.Delay, Shape: c.Shape}).Validate(); err != nil {
+		return nil, fmt.Errorf("open network: %w", err)
 	}
 	if c.Ahead == 0 {
 		c.Ahead = defaultAhead
@@ -180,7 +190,8 @@ func (c *Client) Ready(ctx context.Context) error {
 
 // try finds out whether there is a route to a web site and a link to its entry.
 func (c *Client) try(ctx context.Context, f *route.Finder) error {
-	hops, err := c.plan(ctx, f, route.Request{Destination: netip.AddrPortFrom(netip.Addr{}, 443), Level: c.config.Level}, group{})
+	web := c.need(Request{}, cell.Target{Port: 443})
+	hops, err := c.plan(ctx, f, web.request, group{})
 	if err != nil {
 		return err
 	}
@@ -206,7 +217,10 @@ type Request struct {
 	Level route.Level
 	// Country is where the destination is, if that is known.
 	Country string
-	// Requirements are what the route has to fulfil.
+	// Shape is how the circuit is padded; the client's if none.
+	Shape shape.Shape
+	// Requirements are what the route has to fulfil. The Delay among them is had
+	// at each node, or the client's if that is longer.
 	route.Requirements
 }
 
@@ -222,6 +236,7 @@ func (r Request) target() (cell.Target, error) {
 type group struct {
 	app, isolation string
 	level          route.Level
+	cover          circuit.Dialer
 	ahead          uint64 // the number of a circuit that is not any group's yet
 }
 
@@ -234,8 +249,10 @@ type need struct {
 
 func (c *Client) need(r Request, t cell.Target) need {
 	level := max(r.Level, c.config.Level)
+	cover := c.cover(r, level)
+	coverable(&r.Requirements, cover)
 	return need{
-		group:  group{app: r.App, isolation: r.Isolation, level: level},
+		group:  group{app: r.App, isolation: r.Isolation, level: level, cover: cover},
 		target: t,
 		request: route.Request{
 			Destination: netip.AddrPortFrom(t.Addr, t.Port), Country: r.Country, Level: level, Requirements: r.Requirements,

@@ -22,6 +22,9 @@
 // again or another way; the node at fault is left out for a while, so that the
 // next connection takes another route.
 //
+// Circuits are mixed and padded for connections that ask for it, and at the level
+// extreme: connections share one only if they want the same of it.
+//
 // A client shows itself to few: it draws two entries, whatever nodes say of
 // themselves, remembers them, and draws a few more only when none of them
 // answers or leads where it has to. It goes back to the first that answer.

@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"safing/netmap"
 	"safing/port17/cell"
+	"safing/port17/circuit"
 	"safing/port17/route"
+	"safing/port17/shape"
 )
 
 // ParseListener reads where a proxy listens and what the routes of those who
@@ -15,6 +18,8 @@ import (
 // before them, such as "127.0.0.1:1081,level=high,country=DE".
 //
 //	level=LEVEL           normal, high or extreme
+//	delay=TIME            cells wait so long at each node, on the average
+//	shape=SHAPE           padding: constant:RATE, light or heavy
 //	nodes=NUMBER          at least so many nodes
 //	country=CODE          the exit is in this country, or in one of several
 //	avoid-country=CODE    no node is in this country
@@ -22,7 +27,7 @@ import (
 //	exit=ID               the exit is this node, or one of several
 //	avoid-exit=ID         the exit is another node
 //
-// All but the first two may be there several times.
+// Those from country on may be there several times.
 func ParseListener(text string) (address string, r Request, err error) {
 	address, options, _ := strings.Cut(text, ",")
 	if options == "" {
@@ -41,6 +46,12 @@ func (r *Request) set(option string) (err error) {
 	switch key {
 	case "level":
 		r.Level, err = route.ParseLevel(value)
+	case "delay":
+		if r.Delay, err = time.ParseDuration(value); err != nil || (circuit.Dialer{Delay: r.Delay}).Validate() != nil {
+			err = fmt.Errorf("%q: write milliseconds up to %s, such as delay=50ms", option, shape.MaxDelay)
+		}
+	case "shape":
+		r.Shape, err = shape.Parse(value)
 	case "nodes":
 		if r.Nodes, err = strconv.Atoi(value); err != nil || r.Nodes < 3 || r.Nodes > cell.Positions {
 			err = fmt.Errorf("%q: a route has 3 to %d nodes", option, cell.Positions)
@@ -59,7 +70,7 @@ func (r *Request) set(option string) (err error) {
 	case "avoid-exit":
 		err = addNode(&r.AvoidExits, option, value)
 	default:
-		err = fmt.Errorf("unknown option %q: use level, nodes, country, avoid-country, avoid-as, exit or avoid-exit", option)
+		err = fmt.Errorf("unknown option %q: use level, delay, shape, nodes, country, avoid-country, avoid-as, exit or avoid-exit", option)
 	}
 	return err
 }

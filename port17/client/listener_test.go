@@ -8,9 +8,11 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"safing/netmap"
 	"safing/port17/route"
+	"safing/port17/shape"
 )
 
 func TestParseListener(t *testing.T) {
@@ -31,6 +33,14 @@ func TestParseListener(t *testing.T) {
 			text: fmt.Sprintf("a:1,exit=%s,avoid-exit=%s", id, id), address: "a:1",
 			want: Request{Requirements: route.Requirements{Exits: []netmap.NodeID{id}, AvoidExits: []netmap.NodeID{id}}},
 		},
+		{
+			text: "a:1,delay=20ms,shape=heavy:9", address: "a:1",
+			want: Request{Shape: shape.Shape{Kind: shape.Heavy, Rate: 9}, Requirements: route.Requirements{Delay: 20 * time.Millisecond}},
+		},
+		{text: "a:1,delay=-1ms", err: "such as delay=50ms"},
+		{text: "a:1,delay=1us", err: "such as delay=50ms"},
+		{text: "a:1,delay=11s", err: "such as delay=50ms"},
+		{text: "a:1,shape=round", err: "use none, constant:RATE"},
 		{text: "a:1,level=paranoid", err: "use normal, high or extreme"},
 		{text: "a:1,nodes=2", err: "3 to 6"},
 		{text: "a:1,nodes=7", err: "3 to 6"},
@@ -40,7 +50,7 @@ func TestParseListener(t *testing.T) {
 		{text: "a:1,avoid-as=0", err: "avoid-as=64500"},
 		{text: "a:1,avoid-as=4294967296", err: "avoid-as=64500"},
 		{text: "a:1,exit=node1", err: "port17 map --json"},
-		{text: "a:1,speed=high", err: "use level, nodes"},
+		{text: "a:1,speed=high", err: "use level, delay, shape, nodes"},
 		{text: "a:1,level=high,", err: "unknown option"},
 	} {
 		address, got, err := ParseListener(test.text)

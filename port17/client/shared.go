@@ -34,6 +34,7 @@ type shared struct {
 	// guarded keeps destination and data out of the first flight, which only
 	// the nodes' prekeys protect.
 	guarded bool
+	cover   circuit.Dialer // how it is mixed and padded
 
 	// Guarded by client.mu.
 	group group
@@ -216,7 +217,7 @@ func (s *shared) dialLocked(target *cell.Target, early []byte) (*stream.Stream, 
 	if s.err != nil {
 		return nil, s.err
 	}
-	c, first, err := circuit.Dial(s.link, s.hops, target, early, s.blame)
+	c, first, err := s.cover.Dial(s.link, s.hops, target, early, s.blame)
 	if err != nil {
 		s.err = err
 		return nil, err

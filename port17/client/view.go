@@ -50,6 +50,10 @@ type LinkView struct {
 type CircuitView struct {
 	App   string `json:"app,omitempty"`
 	Level string `json:"level"`
+	// Delay is the mean of the delays at each node, in nanoseconds, and Shape how
+	// the circuit is padded.
+	Delay time.Duration `json:"delay"`
+	Shape string        `json:"shape"`
 	// State is "ahead" for one that was built before it was asked for, "open"
 	// while it takes connections, and "ending" when it has only those it has.
 	State    string        `json:"state"`
@@ -135,7 +139,7 @@ func (c *Client) Circuits() []CircuitView {
 func (s *shared) viewLocked() CircuitView {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := CircuitView{App: s.group.app, Level: s.group.level.String(), State: "open", Nodes: s.route(), Since: s.made}
+	v := CircuitView{App: s.group.app, Level: s.group.level.String(), Delay: s.cover.Delay, Shape: s.cover.Shape.String(), State: "open", Nodes: s.route(), Since: s.made}
 	switch {
 	case !s.freshLocked():
 		v.State = "ending"

@@ -2,6 +2,7 @@ package route
 
 import (
 	"slices"
+	"time"
 
 	"safing/netmap"
 )
@@ -20,6 +21,10 @@ type Requirements struct {
 	// AvoidCountries and AvoidASNs are those in which no node may be.
 	AvoidCountries []string
 	AvoidASNs      []uint32
+	// Delay and Padding are what every node has to offer at least: means of
+	// delays, and cells a second.
+	Delay   time.Duration
+	Padding int
 }
 
 // AllowsExit says whether the node may be the exit.
@@ -38,6 +43,10 @@ func (r *Requirements) avoids(n netmap.Node) string {
 		return "its country is avoided"
 	case slices.Contains(r.AvoidASNs, n.ASN):
 		return "its network is avoided"
+	case n.MaxDelay < r.Delay:
+		return "it offers no delays as long"
+	case n.MaxPadding < r.Padding:
+		return "it offers no padding as fast"
 	}
 	return ""
 }

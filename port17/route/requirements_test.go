@@ -2,6 +2,7 @@ package route
 
 import (
 	"testing"
+	"time"
 
 	"safing/netmap"
 )
@@ -10,8 +11,9 @@ import (
 func TestRequirementsMet(t *testing.T) {
 	m := testMap(t, 4, func(i int, d *netmap.Descriptor) {
 		d.ASN = uint32(i)
+		d.MaxDelay, d.MaxPadding = time.Second, 100
 		if i == 2 {
-			d.Country = "SE"
+			d.Country, d.MaxDelay, d.MaxPadding = "SE", time.Millisecond, 10
 		}
 	})
 	nodes := m.Nodes[:3] // n2 is the exit
@@ -31,6 +33,10 @@ func TestRequirementsMet(t *testing.T) {
 		{"a relay's country", Requirements{ExitCountries: []string{"DE"}}, false},
 		{"no node in a country", Requirements{AvoidCountries: []string{"DE"}}, false},
 		{"no node in a network", Requirements{AvoidASNs: []uint32{1}}, false},
+		{"delays that all offer", Requirements{Delay: time.Millisecond}, true},
+		{"delays that one does not offer", Requirements{Delay: 2 * time.Millisecond}, false},
+		{"padding that all offer", Requirements{Padding: 10}, true},
+		{"padding that one does not offer", Requirements{Padding: 11}, false},
 		{"another network avoided", Requirements{AvoidASNs: []uint32{3}}, true},
 	} {
 		if got := test.r.Met(nodes); got != test.want {
