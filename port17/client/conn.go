@@ -189,6 +189,18 @@ func (c *Conn) Close() error {
 	return nil
 }
 
+// Reset ends both directions abruptly, and so the exit's connection to the
+// destination: what was sent so far is not taken for all.
+func (c *Conn) Reset() {
+	c.starting.Do(func() { // nothing was ever sent
+		c.err = net.ErrClosed
+		close(c.started)
+	})
+	if c.wait() == nil {
+		c.stream.Reset(cell.ConnectionReset)
+	}
+}
+
 // OnStop sets what is called, once, when the destination reads no more or the
 // connection was reset. It must not block.
 func (c *Conn) OnStop(f func(reset bool)) {

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -136,19 +138,38 @@ func timedOut(err error) bool {
 // comes before the rest of the connection.
 func splice(conn *net.TCPConn, buffered *bufio.Reader, to *Conn) {
 	var forward sync.WaitGroup
+	var answered atomic.Bool // the user has been told that nothing more comes
 	forward.Go(func() {
-		if forwardAll(conn, buffered, to) == nil {
+		err := forwardAll(conn, buffered, to)
+		if err == nil {
+			// A reset that a write has met is an end to the next read.
+			if _, gone := conn.Write(nil); gone != nil && !answered.Load() {
+				err = gone
+			}
+		}
+		switch {
+		case err == nil:
 			to.CloseWrite()
+		case ofSocket(err):
+			to.Reset()
 		}
 	})
 	if _, err := to.WriteTo(conn); err != nil {
 		conn.SetLinger(0) //nolint:errcheck // a connection that is gone needs none
 		conn.Close()
 	} else {
+		answered.Store(true)
 		conn.CloseWrite()
 	}
 	to.OnStop(func(bool) { conn.CloseRead() })
 	forward.Wait()
+}
+
+// ofSocket says whether it was the user's connection that failed, not the one
+// through the network: what that has brought may still be read.
+func ofSocket(err error) bool {
+	var number syscall.Errno
+	return errors.As(err, &number) || errors.Is(err, net.ErrClosed)
 }
 
 func forwardAll(conn *net.TCPConn, buffered *bufio.Reader, to *Conn) error {

@@ -12,11 +12,13 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/net/proxy"
 
+	"safing/internal/socks"
 	"safing/netmap"
 	"safing/port17/client"
 	"safing/port17/route"
@@ -42,6 +44,53 @@ func TestEndlessRequest(t *testing.T) {
 	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
 	if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the proxy still reads: %v", err)
+	}
+}
+
+// A user that vanishes takes the connection at the destination along, whichever
+// way data went: half an upload must not look like a whole one, and nobody is
+// left waiting.
+func TestUserVanishes(t *testing.T) {
+	at := serveProxy(t, start(t, testnet.Start(t, 6)))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, way := range []string{"upload", "download", "neither"} {
+		t.Run(way, func(t *testing.T) {
+			user, err := net.Dial("tcp", at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer user.Close()
+			if err := socks.Connect(user, "", l.Addr().String()); err != nil {
+				t.Fatal(err)
+			}
+			io.WriteString(user, "begin")
+			server, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer server.Close()
+			server.SetDeadline(time.Now().Add(20 * time.Second))
+			if _, err := io.ReadFull(server, make([]byte, 5)); err != nil {
+				t.Fatal(err)
+			}
+			switch way {
+			case "upload":
+				go user.Write(make([]byte, 1<<20))
+				io.ReadFull(server, make([]byte, 1<<10))
+			case "download":
+				go server.Write(make([]byte, 1<<20))
+				io.ReadFull(user, make([]byte, 1<<10))
+			}
+			user.(*net.TCPConn).SetLinger(0)
+			user.Close()
+			if _, err := io.Copy(io.Discard, server); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("the destination's connection ended: %v, want a reset", err)
+			}
+		})
 	}
 }
 
