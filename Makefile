@@ -1,5 +1,6 @@
 # Go and make are all that this file needs. Tests use more when it is there:
-# see deps. Variables to set on the command line: TESTFLAGS, PACKAGES, BENCHFLAGS.
+# see deps. Variables to set on the command line: TESTFLAGS, PACKAGES, BENCHFLAGS,
+# SOAKFLAGS.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
@@ -90,6 +91,10 @@ lint-cross:
 bench-port17: build ## measure Port17 against Tor, as root (bench/port17/README.md)
 	@go -C bench/port17 build -o ../../bin/bench-port17 .
 	@bin/bench-port17 $(BENCHFLAGS)
+
+.PHONY: soak
+soak: build ## load a Port17 network for a day, kill its nodes, check every byte; as root
+	@bin/lab soak --delay 5ms --clients 2 $(SOAKFLAGS)
 
 .PHONY: format
 format: ## format all Go files

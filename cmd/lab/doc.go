@@ -11,13 +11,15 @@
 //	lab up         start everything, print where to look, run until Ctrl-C
 //	lab exec       run a command behind the lab's Portmaster
 //	lab net        start the Port17 network alone, for measurements
+//	lab soak       put load on one for a day, kill its nodes, check every byte
 //	lab status     say what runs
 //	lab clean      remove the lab's folder
 //
 // How it is built: a world (world.go) is the list of running processes
 // (process.go); network.go starts those of Port17 at their sites (site.go),
 // up.go the rest. Where links have a delay, a loss or a rate, each of Port17's
-// processes stands on a host of its own (hosts.go). What runs
+// processes stands on a host of its own (hosts.go). soak.go is what measures a
+// network that soak_chaos.go disturbs. What runs
 // is written to state.json in the lab's folder, from which the other commands
 // read it.
 package main

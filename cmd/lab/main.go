@@ -10,6 +10,7 @@ type grammar struct {
 	Up         upCommand          `cmd:"" help:"Start everything and run until Ctrl-C."`
 	Exec       execCommand        `cmd:"" help:"Run a command behind the lab's Portmaster."`
 	Net        netCommand         `cmd:"" help:"Start a Port17 network alone, for measurements."`
+	Soak       soakCommand        `cmd:"" help:"Put load on a Port17 network for a long time, kill its nodes, and check every byte."`
 	Status     statusCommand      `cmd:"" help:"Say what runs."`
 	Bench      benchCommand       `cmd:"" help:"Measure the network and the firewall, interleaved with their baselines."`
 	Connect    connectCommand     `cmd:"" hidden:"" help:"Open connections as fast as possible, for bench."`

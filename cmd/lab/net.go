@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"time"
 
@@ -27,10 +28,13 @@ type netFlags struct {
 	Delay   time.Duration `help:"How long each packet takes from one host to another, such as 25ms. Gives every program a network namespace of its own, as --loss and --rate do: needs root."`
 	Loss    wan.Share     `help:"The share of packets that are lost on each link, such as 0.1%." placeholder:"SHARE"`
 	Rate    wan.Rate      `help:"What each link carries in each direction, such as 100mbit. Packets that would wait for more than 100 ms are dropped." placeholder:"RATE"`
-	Seed    uint64        `help:"Chooses which packets are lost." default:"1"`
+	Seed    uint64        `help:"Chooses what is random, such as which packets are lost; 0 takes another one each time."`
 }
 
 func (f netFlags) plan(socks string) plan {
+	if f.Seed == 0 {
+		f.Seed = rand.Uint64()>>11 + 1 // JSON's numbers have 53 bits
+	}
 	return plan{
 		nodes: f.Nodes, exits: f.Exits, clients: f.Clients, socks: socks,
 		link: wan.Link{Delay: f.Delay, Loss: f.Loss, Rate: f.Rate}, seed: f.Seed,
