@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -229,6 +230,40 @@ func wantShutDown(t *testing.T, c *circuit.Circuit) {
 	var ended *circuit.Error
 	if err := c.Err(); !errors.As(err, &ended) || ended.Reason != cell.ShuttingDown {
 		t.Errorf("the circuit ended: %v, want %q", err, cell.ShuttingDown)
+	}
+}
+
+// What a node does can be seen until it has ended.
+func TestNodeShowsMetrics(t *testing.T) {
+	network, trust := startNetwork(t)
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	free.Close()
+	p := startNode(t, network, "--drain", "1h", "--metrics", address)
+	_, _, c, _ := use(t, awaitMap(t, trust, p.value("id"), true))
+	get := func(path, want string) {
+		t.Helper()
+		r, err := http.Get("http://" + address + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		if b, err := io.ReadAll(r.Body); err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("%s: %v, want %q in it:\n%s", path, err, want, b)
+		}
+	}
+	get("/metrics", "\nport17_circuits 1\n")
+	p.Process.Signal(syscall.SIGTERM)
+	awaitMap(t, trust, p.value("id"), false)
+	get("/metrics", "\nport17_refusing{reason=\"shutting_down\"} 1\n")
+	get("/healthz", "it takes no circuits: a node shuts down")
+	http.DefaultClient.CloseIdleConnections()
+	c.Close()
+	if err := p.wantEnd(t); err != nil {
+		t.Errorf("it ended: %v\n%s", err, &p.log)
 	}
 }
 

@@ -1,20 +1,13 @@
 package main
 
 import (
-	"context"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
 
-	"safing/internal/command"
-	"safing/internal/systemd"
 	"safing/netmap"
 	"safing/port17/node"
 )
@@ -46,6 +39,7 @@ type nodeOptions struct {
 	MonthlyVolume  amount   `help:"Bytes that the node moves in a month (UTC), sent and received together, such as 2TB. When they are used up, it takes no circuits until the next. 0 does not limit them." default:"0" toml:"monthly_volume"`
 	MaxDelay       span     `help:"Greatest mean of the delays with which it mixes circuits that ask for it, up to 10s; 0s for none." default:"1s" toml:"max_delay"`
 	MaxPadding     int      `help:"Cells of 4 kB a second, up to 1000, with which it pads a circuit that asks for it; 64 of them at most at that rate. 0 for none." default:"100" toml:"max_padding"`
+	Metrics        string   `help:"Address and port of this machine on which Prometheus gets the node's metrics, such as 127.0.0.1:9117." placeholder:"ADDR" toml:"metrics"`
 	Drain          span     `help:"How long circuits that the node has may go on when it is told to stop. A second signal ends it at once." default:"60s" toml:"drain"`
 	passphraseFile
 	Verbose bool `help:"Log what a developer wants to see." short:"v" toml:"verbose"`
@@ -99,72 +93,3 @@ func (o *nodeOptions) identity() (ed25519.PrivateKey, error) {
 }
 
 func (o *nodeOptions) identityFile() string { return filepath.Join(o.State, "identity") }
-
-type nodeRun struct{}
-
-// Run runs the node until ctx ends, and then drains it.
-func (*nodeRun) Run(ctx context.Context, io command.IO, o *nodeOptions) error {
-	config, err := o.config()
-	if err != nil {
-		return err
-	}
-	if config.Identity, err = o.identity(); err != nil {
-		return err
-	}
-	config.Log = logTo(io, o.Verbose)
-	n, err := node.Start(ctx, config)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w; stop the other program, or choose another port with --listen", err)
-	}
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(io.Out, "ready listen=%s id=%s\n", n.Addr(), n.ID())
-	var watching sync.WaitGroup
-	watching.Go(func() { watchdog(ctx, n, config.Log) })
-	notify(systemd.Ready, config.Log)
-	<-ctx.Done()
-	notify(systemd.Stopping, config.Log)
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(o.Drain))
-	defer cancel()
-	n.Drain(drain)
-	watching.Wait()
-	return n.Close()
-}
-
-// notify tells the service manager. One that cannot be told is no reason to
-// stop.
-func notify(state string, log *slog.Logger) {
-	if err := systemd.Notify(state); err != nil {
-		log.Warn("the service manager was not told", "error", err)
-	}
-}
-
-// watchdog says to the service manager that the node is alive, as long as it is.
-// While it drains, the service manager's limit for stopping holds instead.
-func watchdog(ctx context.Context, n *node.Node, log *slog.Logger) {
-	within := systemd.Watchdog()
-	if within == 0 {
-		return
-	}
-	tick := time.NewTicker(within / 3)
-	defer tick.Stop()
-	for {
-		asked, cancel := context.WithTimeout(ctx, within/3)
-		err := n.Alive(asked)
-		cancel()
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			log.Error("the node does not answer", "error", err)
-		default:
-			notify(systemd.Alive, log)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"safing/internal/command"
+	"safing/internal/systemd"
+	"safing/port17/metrics"
+	"safing/port17/node"
+)
+
+type nodeRun struct{}
+
+// Run runs the node until ctx ends, and then drains it.
+func (*nodeRun) Run(ctx context.Context, io command.IO, o *nodeOptions) error {
+	config, err := o.config()
+	if err != nil {
+		return err
+	}
+	if config.Identity, err = o.identity(); err != nil {
+		return err
+	}
+	config.Log = logTo(io, o.Verbose)
+	shown, err := listenMetrics(o.Metrics)
+	if err != nil {
+		return err
+	}
+	n, err := node.Start(ctx, config)
+	if err != nil {
+		if shown != nil {
+			err = errors.Join(err, shown.Close())
+		}
+		if errors.Is(err, syscall.EADDRINUSE) {
+			err = fmt.Errorf("%w; stop the other program, or choose another port with --listen", err)
+		}
+		return err
+	}
+	fmt.Fprintf(io.Out, "ready listen=%s id=%s\n", n.Addr(), n.ID())
+	var beside sync.WaitGroup
+	beside.Go(func() { watchdog(ctx, n, config.Log) })
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // while it drains, too
+	defer stop()
+	if shown != nil {
+		beside.Go(func() {
+			if err := serveHTTP(serving, shown, metrics.Handler(n), config.Log); err != nil {
+				config.Log.Error("metrics are not shown any more", "error", err)
+			}
+		})
+	}
+	notify(systemd.Ready, config.Log)
+	<-ctx.Done()
+	notify(systemd.Stopping, config.Log)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(o.Drain))
+	defer cancel()
+	n.Drain(drain)
+	stop()
+	beside.Wait()
+	return n.Close()
+}
+
+// listenMetrics listens where metrics are shown; nil if they are not. How much a
+// node does at each moment is nobody else's business.
+func listenMetrics(address string) (net.Listener, error) {
+	if address == "" {
+		return nil, nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
+		return nil, fmt.Errorf("metrics at %s could be read by others: choose an address such as 127.0.0.1:9117 with --metrics", address)
+	}
+	return command.Listen(address, "--metrics")
+}
+
+// notify tells the service manager. One that cannot be told is no reason to
+// stop.
+func notify(state string, log *slog.Logger) {
+	if err := systemd.Notify(state); err != nil {
+		log.Warn("the service manager was not told", "error", err)
+	}
+}
+
+// watchdog says to the service manager that the node is alive, as long as it is.
+// While it drains, the service manager's limit for stopping holds instead.
+func watchdog(ctx context.Context, n *node.Node, log *slog.Logger) {
+	within := systemd.Watchdog()
+	if within == 0 {
+		return
+	}
+	tick := time.NewTicker(within / 3)
+	defer tick.Stop()
+	for {
+		asked, cancel := context.WithTimeout(ctx, within/3)
+		err := n.Alive(asked)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			log.Error("the node does not answer", "error", err)
+		default:
+			notify(systemd.Alive, log)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
