@@ -11,10 +11,10 @@ import (
 type collector struct {
 	stats func() node.Stats
 
-	links, circuits, cells, bytes, ended, drops     *prometheus.Desc
-	handshakes, waiting, pool, poolLimit            *prometheus.Desc
-	connections, associations, lookups, trips       *prometheus.Desc
-	refusing, volume, volumeLimit, listed, mapUntil *prometheus.Desc
+	links, neighbours, circuits, cells, bytes, ended, drops *prometheus.Desc
+	handshakes, waiting, pool, poolLimit                    *prometheus.Desc
+	connections, associations, lookups, trips               *prometheus.Desc
+	refusing, volume, volumeLimit, listed, mapUntil         *prometheus.Desc
 }
 
 // tripBuckets are bounds of round trips, in seconds.
@@ -28,7 +28,8 @@ func newCollector(stats func() node.Stats) *collector {
 	}
 	return &collector{
 		stats:        stats,
-		links:        desc("links", "Links by who is at the other side: a node, or a client, which stays anonymous.", "kind"),
+		links:        desc("links", "Links by who is at the other side, a node or a client, which stays anonymous, and by what they travel in.", "peer", "wrapping"),
+		neighbours:   desc("neighbours", "Nodes to which there is a link."),
 		circuits:     desc("circuits", "Circuits through the node."),
 		cells:        desc("cells_total", "Cells on links.", "direction"),
 		bytes:        desc("bytes_total", "Bytes on links.", "direction"),
@@ -53,7 +54,7 @@ func newCollector(stats func() node.Stats) *collector {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.links, c.circuits, c.cells, c.bytes, c.ended, c.drops, c.handshakes, c.waiting, c.pool, c.poolLimit,
+		c.links, c.neighbours, c.circuits, c.cells, c.bytes, c.ended, c.drops, c.handshakes, c.waiting, c.pool, c.poolLimit,
 		c.connections, c.associations, c.lookups, c.trips, c.refusing, c.volume, c.volumeLimit, c.listed, c.mapUntil,
 	} {
 		out <- d
@@ -69,8 +70,14 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	count := func(d *prometheus.Desc, v uint64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
 	}
-	gauge(c.links, float64(s.Neighbours), "node")
-	gauge(c.links, float64(s.Clients), "client")
+	for kind, n := range s.Links {
+		peer := "client"
+		if kind.Node {
+			peer = "node"
+		}
+		gauge(c.links, float64(n), peer, kind.Wrapping.String())
+	}
+	gauge(c.neighbours, float64(s.Neighbours))
 	gauge(c.circuits, float64(s.Circuits))
 	count(c.cells, s.Traffic.CellsSent, "sent")
 	count(c.cells, s.Traffic.CellsReceived, "received")

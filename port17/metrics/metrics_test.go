@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 
+	"safing/netmap"
 	"safing/port17/cell"
 	"safing/port17/link"
 	"safing/port17/node"
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestCollector(t *testing.T) {
 	s := node.Stats{
-		Neighbours: 3, Clients: 2, Circuits: 7, Handshakes: 9, HandshakesWaiting: 1, CellsUsed: 10, CellsMost: 20,
+		Neighbours: 3, Links: map[node.LinkKind]int{{}: 2, {Wrapping: netmap.QUIC}: 1, {Node: true}: 5}, Circuits: 7, Handshakes: 9, HandshakesWaiting: 1, CellsUsed: 10, CellsMost: 20,
 		RoundTrips: []time.Duration{time.Millisecond, 3 * time.Millisecond, 2 * time.Second},
 		Traffic:    link.Traffic{CellsSent: 11, CellsReceived: 12, BytesSent: 13, BytesReceived: 14},
 		Ended: node.Ended{
@@ -52,10 +53,14 @@ port17_ended_total{reason="finished",what="circuit"} 5
 port17_ended_total{reason="link_broken",what="link"} 3
 port17_ended_total{reason="other",what="circuit"} 6
 port17_ended_total{reason="too_fast",what="stream"} 4
-# HELP port17_links Links by who is at the other side: a node, or a client, which stays anonymous.
+# HELP port17_links Links by who is at the other side, a node or a client, which stays anonymous, and by what they travel in.
 # TYPE port17_links gauge
-port17_links{kind="client"} 2
-port17_links{kind="node"} 3
+port17_links{peer="client",wrapping="quic"} 1
+port17_links{peer="client",wrapping="tcp"} 2
+port17_links{peer="node",wrapping="tcp"} 5
+# HELP port17_neighbours Nodes to which there is a link.
+# TYPE port17_neighbours gauge
+port17_neighbours 3
 # HELP port17_pool_bytes Memory of cells in queues and of what is not read yet.
 # TYPE port17_pool_bytes gauge
 port17_pool_bytes 40960
@@ -81,7 +86,7 @@ port17_round_trip_seconds_count 3
 `
 	c := newCollector(func() node.Stats { return s })
 	if err := testutil.CollectAndCompare(c, strings.NewReader(want),
-		"port17_bytes_total", "port17_datagrams_dropped_total", "port17_ended_total", "port17_links",
+		"port17_bytes_total", "port17_datagrams_dropped_total", "port17_ended_total", "port17_links", "port17_neighbours",
 		"port17_pool_bytes", "port17_refusing", "port17_round_trip_seconds"); err != nil {
 		t.Error(err)
 	}
@@ -151,7 +156,7 @@ func TestHandler(t *testing.T) {
 	}
 	defer http.DefaultClient.CloseIdleConnections()
 	code, text := get("/metrics")
-	if code != http.StatusOK || !strings.Contains(text, "\nport17_links{kind=\"node\"} 2\n") || !strings.Contains(text, "\ngo_goroutines ") {
+	if code != http.StatusOK || !strings.Contains(text, "\nport17_neighbours 2\n") || !strings.Contains(text, "\ngo_goroutines ") {
 		t.Errorf("%d: %s", code, text)
 	}
 	for _, other := range n.Nodes {

@@ -14,7 +14,7 @@ import (
 // user or one destination.
 type Stats struct {
 	Neighbours int // nodes to which there is a link
-	Clients    int // links from those who have not said that they are nodes
+	Links      map[LinkKind]int
 	RoundTrips []time.Duration
 	Traffic    link.Traffic // of all links since the node started
 
@@ -39,6 +39,12 @@ type Stats struct {
 	MapUntil time.Time // until when that is valid; zero if there is none
 }
 
+// A LinkKind is what links have in common.
+type LinkKind struct {
+	Node     bool // the other side has proved that it is one; else it is a client
+	Wrapping netmap.Wrapping
+}
+
 // Stats returns what the node counts.
 func (n *Node) Stats() Stats {
 	s := Stats{
@@ -51,10 +57,9 @@ func (n *Node) Stats() Stats {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.Traffic = n.trafficLocked()
+	s.Links = make(map[LinkKind]int)
 	for l := range n.links {
-		if l.Peer() == (netmap.NodeID{}) {
-			s.Clients++
-		}
+		s.Links[LinkKind{Node: !l.Peer().IsZero(), Wrapping: l.Wrapping()}]++
 	}
 	s.Neighbours = len(n.neighbours)
 	for _, links := range n.neighbours {

@@ -29,13 +29,13 @@ func TestStats(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, want := range map[int]node.Stats{
-		0: {Circuits: 1, Handshakes: 1, Clients: 1},
+		0: {Circuits: 1, Handshakes: 1, Links: map[node.LinkKind]int{{}: 1}},
 		1: {Circuits: 1, Handshakes: 1},
 		2: {},
 		3: {Circuits: 1, Handshakes: 1, Connections: 1},
 	} {
 		got := n.Nodes[i].Stats()
-		if got.Circuits != want.Circuits || got.Handshakes != want.Handshakes || got.Connections != want.Connections || want.Clients > got.Clients {
+		if got.Circuits != want.Circuits || got.Handshakes != want.Handshakes || got.Connections != want.Connections || want.Links[node.LinkKind{}] > got.Links[node.LinkKind{}] {
 			t.Errorf("node %d: %+v", i, got)
 		}
 		moved := got.Traffic.BytesSent >= size && got.Traffic.BytesReceived >= size
