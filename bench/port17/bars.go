@@ -52,6 +52,10 @@ func bars() []bar {
 			v := b.figures(key{"delayed", namePort17, freshByte, "ms"}, b.roundTrips)
 			return median(v), len(v) > 0
 		}},
+		{"new circuits, CPU ms at a relay", 1, false, func(b *bench) (float64, bool) {
+			v := b.figures(key{"loop", namePort17, newCircuits, perRelay}, median)
+			return median(v), len(v) > 0
+		}},
 		{"10,000 idle streams at one exit: largest relay, MB", 150, false, memoryAt(namePort17, manyStreams)},
 	}
 }

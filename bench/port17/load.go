@@ -14,12 +14,12 @@ import (
 
 // A job is what one load process does.
 type job struct {
-	Kind     string // bulk, times or hold
+	Kind     string // bulk, times, build or hold
 	Target   target
-	Streams  int           // bulk, hold: at a time
+	Streams  int           // bulk, build, hold: at a time
 	Circuits int           // bulk, hold: circuits that the streams are spread over; 0: one
 	Warm     time.Duration // bulk: before counting
-	Window   time.Duration // bulk: count so long; times: go on so long
+	Window   time.Duration // bulk: count so long; times, build: go on so long
 	Count    int           // times: how many; 0: as many as fit into the window
 	Fresh    bool          // times: a new circuit every time
 	Size     uint64        // times: bytes until the last of which is measured
@@ -30,7 +30,7 @@ type event struct {
 	Bytes   int64
 	Seconds float64
 	Times   []float64 // milliseconds
-	Open    int       // streams
+	Open    int       // streams, or circuits
 	Failed  int
 	Error   string // the first
 }
@@ -50,6 +50,8 @@ func load(text string) error {
 		err = bulk(j)
 	case "times":
 		err = times(j)
+	case "build":
+		err = build(j)
 	case "hold":
 		err = hold(j)
 	}
@@ -138,6 +140,33 @@ func times(j job) error {
 		}
 		one(t)
 	}
+	return emit(result)
+}
+
+// build has as many circuits built as it can, each for one byte.
+func build(j job) error {
+	var mu sync.Mutex
+	var result event
+	var building sync.WaitGroup
+	start := time.Now()
+	for i := range j.Streams {
+		building.Go(func() {
+			for n := 0; time.Since(start) < j.Window; n++ {
+				t := j.Target
+				t.User = fmt.Sprintf("%s-%d-%d-%d", t.User, os.Getpid(), i, n)
+				err := t.fetch(1)
+				mu.Lock()
+				if err != nil {
+					result.fail(err)
+				} else {
+					result.Open++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	building.Wait()
+	result.Seconds = time.Since(start).Seconds()
 	return emit(result)
 }
 

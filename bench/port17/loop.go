@@ -28,6 +28,9 @@ const (
 	freshByte    = "circuit built for it"
 	smallApart   = "on a circuit of their own"
 	smallBeside  = "on the bulk streams' circuit"
+	newCircuits  = "new circuits"
+	perSecond    = "a second"
+	perRelay     = "CPU-ms at each relay"
 )
 
 const (
@@ -52,6 +55,7 @@ func (b *bench) loop(ctx context.Context) error {
 		b.firstByteFresh(freshByte, 20),
 		b.beside(smallApart, smallSize, 8),
 		b.beside(smallBeside, smallSize, 1),
+		b.building(newCircuits),
 	}); err != nil {
 		return err
 	}
@@ -63,6 +67,7 @@ func (b *bench) loop(ctx context.Context) error {
 		b.table("First byte, ms", part, median, column{warmByte, "ms"}, column{freshByte, "ms"}),
 		b.table("10 kB beside 8 bulk streams, ms, p50", part, median, column{smallApart, "ms"}, column{smallBeside, "ms"}),
 		b.table("10 kB beside 8 bulk streams, ms, p99", part, p99, column{smallApart, "ms"}, column{smallBeside, "ms"}),
+		b.table("Circuits built for one request each", part, median, column{newCircuits, perSecond}, column{newCircuits, perRelay}),
 		b.printForeign(part),
 	)
 }

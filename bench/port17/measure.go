@@ -194,6 +194,27 @@ func (b *bench) beside(name string, size uint64, circuits int) measure {
 	}}
 }
 
+// building measures how many circuits are built in a second, and the CPU time
+// that one takes at each of its relays.
+func (b *bench) building(name string) measure {
+	const atOnce, hops = 16, 3
+	return measure{name: name, suits: func(c *contestant) bool { return c.name == namePort17 }, take: func(ctx context.Context, c *contestant) ([]reading, error) {
+		before := totalCPU(c.relays)
+		e, err := b.do(ctx, c, job{Kind: "build", Target: c.as("build"), Streams: atOnce, Window: b.window})
+		if err != nil {
+			return nil, err
+		}
+		if e.Failed > 0 || e.Open == 0 {
+			return nil, fmt.Errorf("%d of %d circuits failed: %s", e.Failed, e.Failed+e.Open, e.Error)
+		}
+		used := totalCPU(c.relays) - before
+		return []reading{
+			{name, perSecond, []float64{float64(e.Open) / e.Seconds}},
+			{name, perRelay, []float64{used.Seconds() * 1e3 / float64(e.Open*hops)}},
+		}, nil
+	}}
+}
+
 // times runs a load that measures times. A request that fails ends the run:
 // left out, it would make the others look good.
 func (b *bench) times(ctx context.Context, c *contestant, name string, j job) ([]reading, error) {
