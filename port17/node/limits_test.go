@@ -84,7 +84,8 @@ func TestExitLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := newExit(p, nil, ExitLimits{})
+	// So slow that nothing comes back meanwhile.
+	e := newExit(p, nil, ExitLimits{CircuitRate: 0.001, DestinationRate: 0.1})
 	defer e.close()
 	spent, fresh := e.newBudget(), e.newBudget()
 	for spent.take() {
