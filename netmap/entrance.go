@@ -75,6 +75,17 @@ func (d *Descriptor) Ways(in Wrapping) []Entrance {
 	return ways
 }
 
+// Offers says whether the node takes links in one of the wrappings; yes if none
+// is named.
+func (d *Descriptor) Offers(in ...Wrapping) bool {
+	for _, w := range in {
+		if len(d.Ways(w)) > 0 {
+			return true
+		}
+	}
+	return len(in) == 0
+}
+
 // IPs returns where the node is: the addresses on which it takes links, without
 // their ports. One may be there more than once.
 func (d *Descriptor) IPs() []netip.Addr {

@@ -28,6 +28,9 @@ func TestEntrances(t *testing.T) {
 	if got.Binding() != d.Binding() || got.Binding() == without {
 		t.Error("the binding does not hold the entrances")
 	}
+	if (&Descriptor{}).Offers(TCP, QUIC) || !(&Descriptor{}).Offers() || !d.Offers(QUIC) || !d.Offers(3, TLS) || d.Offers(3) {
+		t.Error("what the node offers is wrong")
+	}
 	for w, want := range map[Wrapping][]Entrance{
 		TCP:  {entrance(TCP, "192.0.2.1:17", ""), entrance(TCP, "[2001:db8::1]:17", "")},
 		QUIC: d.Entrances[:1],

@@ -20,15 +20,16 @@ import (
 const defaultSocket = "/run/port17/client.sock"
 
 type clientCommand struct {
-	Network string        `help:"The network's file." required:"" type:"existingfile" placeholder:"FILE"`
-	State   string        `help:"Folder of the client: the map and its entries." default:"/var/lib/port17/client" type:"path" placeholder:"DIR"`
-	Socks   []string      `help:"Address and port of the proxy, for SOCKS5 and HTTP CONNECT. Options may follow, such as ADDR,level=high,country=DE: level, delay, shape, nodes (at least), country and exit (of the exit), avoid-country, avoid-as, avoid-exit. Several proxies never share a circuit. UDP (SOCKS5's UDP ASSOCIATE) works for programs on this machine, if the address is a loopback one." default:"127.0.0.1:1080" sep:"none" placeholder:"ADDR"`
-	Level   route.Level   `help:"How tough routes are: normal (3 nodes), high (4) or extreme (5)." default:"normal"`
-	Delay   time.Duration `help:"How long cells wait at each node on the average, so that times say less, such as 50ms; at the level extreme that much at least. Nodes offer up to 1s." default:"0s"`
-	Shape   shape.Shape   `help:"How circuits are padded: none, constant:RATE (cells of 4 kB a second in each direction, always), light or heavy; at the level extreme constant:32 unless another is named." default:"none" placeholder:"SHAPE"`
-	Ahead   int           `help:"How many circuits are built before they are asked for, at most. Without connections in the last ten minutes there are none." default:"6"`
-	Wait    time.Duration `help:"How long to wait for the network." default:"1m"`
-	Verbose bool          `help:"Log what a developer wants to see." short:"v"`
+	Network  string        `help:"The network's file." required:"" type:"existingfile" placeholder:"FILE"`
+	State    string        `help:"Folder of the client: the map and its entries." default:"/var/lib/port17/client" type:"path" placeholder:"DIR"`
+	Socks    []string      `help:"Address and port of the proxy, for SOCKS5 and HTTP CONNECT. Options may follow, such as ADDR,level=high,country=DE: level, delay, shape, nodes (at least), country and exit (of the exit), avoid-country, avoid-as, avoid-exit. Several proxies never share a circuit. UDP (SOCKS5's UDP ASSOCIATE) works for programs on this machine, if the address is a loopback one." default:"127.0.0.1:1080" sep:"none" placeholder:"ADDR"`
+	Level    route.Level   `help:"How tough routes are: normal (3 nodes), high (4) or extreme (5)." default:"normal"`
+	Delay    time.Duration `help:"How long cells wait at each node on the average, so that times say less, such as 50ms; at the level extreme that much at least. Nodes offer up to 1s." default:"0s"`
+	Shape    shape.Shape   `help:"How circuits are padded: none, constant:RATE (cells of 4 kB a second in each direction, always), light or heavy; at the level extreme constant:32 unless another is named." default:"none" placeholder:"SHAPE"`
+	Wrapping string        `help:"What links to the network travel in: tcp, quic (better on networks that lose packets), tls (WebSocket over TLS, for networks that let nothing but web sites through), or auto, which takes the first of these that works." enum:"auto,tcp,quic,tls" default:"auto"`
+	Ahead    int           `help:"How many circuits are built before they are asked for, at most. Without connections in the last ten minutes there are none." default:"6"`
+	Wait     time.Duration `help:"How long to wait for the network." default:"1m"`
+	Verbose  bool          `help:"Log what a developer wants to see." short:"v"`
 }
 
 // Run runs the client until ctx ends.
@@ -50,7 +51,15 @@ func (c *clientCommand) Run(ctx context.Context, io command.IO) error {
 	if ahead == 0 {
 		ahead = -1
 	}
-	client, err := client.New(ctx, client.Config{Network: network, State: c.State, Level: c.Level, Delay: c.Delay, Shape: c.Shape, Ahead: ahead, Log: log})
+	var wrappings []netmap.Wrapping // all
+	if c.Wrapping != "auto" {
+		w, err := netmap.ParseWrapping(c.Wrapping)
+		if err != nil {
+			return errors.Join(err, proxies.close(), api.Close())
+		}
+		wrappings = []netmap.Wrapping{w}
+	}
+	client, err := client.New(ctx, client.Config{Network: network, State: c.State, Wrappings: wrappings, Level: c.Level, Delay: c.Delay, Shape: c.Shape, Ahead: ahead, Log: log})
 	if err != nil {
 		return errors.Join(err, proxies.close(), api.Close())
 	}

@@ -23,6 +23,11 @@ type nodeOptions struct {
 	Network        string   `help:"The network's file." required:"" type:"existingfile" placeholder:"FILE" toml:"network"`
 	State          string   `help:"Folder of the node: its identity and the map." default:"/var/lib/port17/node" type:"path" placeholder:"DIR" toml:"state"`
 	Listen         []string `help:"Address and port on which links are taken; others must be able to connect to it. May be repeated." required:"" placeholder:"ADDR" toml:"listen"`
+	ListenQUIC     []string `help:"Address and port, of UDP, on which clients may link in QUIC, which copes better with networks that lose packets. May be repeated." name:"listen-quic" placeholder:"ADDR" toml:"listen_quic"`
+	ListenTLS      []string `help:"Address and port, best 443, on which clients may link in WebSocket over TLS, for networks that let nothing but web sites through. May be repeated." name:"listen-tls" placeholder:"ADDR" toml:"listen_tls"`
+	TLSCert        string   `help:"The certificate of the web site that the node then is, a PEM file that is read again when it changes; without one, the node makes its own." type:"existingfile" placeholder:"FILE" name:"tls-cert" toml:"tls_cert"`
+	TLSKey         string   `help:"Its key." type:"existingfile" placeholder:"FILE" name:"tls-key" toml:"tls_key"`
+	TLSHost        string   `help:"The name that it is for. Clients then ask for that name and check the certificate." placeholder:"NAME" name:"tls-host" toml:"tls_host"`
 	Name           string   `help:"What to call the node." required:"" placeholder:"NAME" toml:"name"`
 	Owner          string   `help:"Who runs it. Routes never use two nodes of one owner: give all of yours the same." required:"" placeholder:"NAME" toml:"owner"`
 	Group          string   `help:"Which of the owner's nodes stand or fall together." placeholder:"NAME" toml:"group"`
@@ -31,6 +36,7 @@ type nodeOptions struct {
 	Contact        string   `help:"How to reach the operator." placeholder:"TEXT" toml:"contact"`
 	ExitPolicy     []string `help:"Where the node connects to for others; the first rule that matches decides, and what none matches is refused. Rules are like \"accept *:80,443\" and \"reject 192.0.2.0/24:*\"; none, web, reduced and public stand for sets of rules. May be repeated." default:"none" sep:"none" placeholder:"RULE" toml:"exit_policy"`
 	MaxLinks       int      `help:"Nodes to which it keeps links." default:"16" toml:"max_links"`
+	Parallel       int      `help:"Links that it keeps to each of them, 8 at most." default:"2" toml:"parallel"`
 	MaxConnections int      `help:"Connections to destinations, and sockets for datagrams, that an exit has at once; each is an open file." default:"8192" toml:"max_connections"`
 	ConnectRate    float64  `help:"Connections a second that one circuit may begin with at an exit; 256 may come at once." default:"50" toml:"connect_rate"`
 	TargetRate     float64  `help:"Connections a second that may be begun to one IPv4 address or IPv6 /64; twenty times as many may come at once." default:"50" toml:"target_rate"`
@@ -74,8 +80,9 @@ func (o *nodeOptions) config() (node.Config, error) {
 	}
 	return node.Config{
 		MaxDelay: delay, MaxPadding: padding,
-		Network: network, Listen: o.Listen, Name: o.Name, Owner: o.Owner, Group: o.Group,
-		Country: o.Country, ASN: o.ASN, Contact: o.Contact, Exit: policy, State: o.State, MaxLinks: o.MaxLinks,
+		Network: network, Listen: o.Listen, ListenQUIC: o.ListenQUIC, ListenTLS: o.ListenTLS,
+		TLSCert: o.TLSCert, TLSKey: o.TLSKey, TLSHost: o.TLSHost, Name: o.Name, Owner: o.Owner, Group: o.Group,
+		Country: o.Country, ASN: o.ASN, Contact: o.Contact, Exit: policy, State: o.State, MaxLinks: o.MaxLinks, Parallel: o.Parallel,
 		ExitLimits: node.ExitLimits{Connections: o.MaxConnections, CircuitRate: o.ConnectRate, DestinationRate: o.TargetRate},
 		Rate:       uint64(o.Rate), Burst: uint64(o.Burst), MonthlyVolume: uint64(o.MonthlyVolume),
 	}, nil

@@ -30,6 +30,13 @@ type Config struct {
 	Delay time.Duration
 	// Shape is how circuits are padded whose connections ask for no other.
 	Shape shape.Shape
+	// Wrappings are those in which links to entries are made, best first; none
+	// means all, and plain TCP before QUIC before TLS. Where one does not work,
+	// the next is tried. Entries are nodes that offer one of them.
+	Wrappings []netmap.Wrapping
+	// Parallel is how many links it keeps to each entry, 8 at most; 0 means 2.
+	// Circuits are spread over them, and end with theirs alone.
+	Parallel int
 	// Ahead is how many circuits are built before they are asked for, at most;
 	// 0 means 6, and less none. Without recent connections there are none.
 	Ahead int
@@ -68,6 +75,13 @@ func New(ctx context.Context, c Config) (*Client, error) {
 	if c.Network == nil {
 		return nil, errors.New("open network: no network is named")
 	}
+	if len(c.Wrappings) == 0 {
+		c.Wrappings = allWrappings
+	}
+	if c.Parallel <= 0 {
+		c.Parallel = defaultParallel
+	}
+	c.Parallel = min(c.Parallel, maxParallel)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -88,8 +102,8 @@ func New(ctx context.Context, c Config) (*Client, error) {
 		wake:      make(chan struct{}, 1),
 		newer:     make(map[told]*netmap.Descriptor),
 	}
-	client.sample = newSample(filepath.Join(c.State, "entries.json"), c.Log)
-	client.entries = newEntries(c.Log)
+	client.sample = newSample(filepath.Join(c.State, "entries.json"), c.Wrappings, c.Log)
+	client.entries = newEntries(c)
 	ctx, client.stop = context.WithCancel(context.WithoutCancel(ctx))
 	client.running.Go(func() {
 		client.authority.Watch(ctx, client.setMap) //nolint:errcheck // it ends with the context

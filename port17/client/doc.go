@@ -29,6 +29,9 @@
 // themselves, remembers them, and draws a few more only when none of them
 // answers or leads where it has to. It goes back to the first that answer.
 //
+// To each it keeps two links, plain TCP or what else goes through: circuits are
+// spread over them.
+//
 // All methods may be called from any goroutine, and any number of clients can
 // live in one process.
 package client

@@ -34,6 +34,7 @@ const (
 // A sample is the nodes that a client enters the network by.
 type sample struct {
 	path string
+	ways []netmap.Wrapping // in which the client reaches nodes
 	log  *slog.Logger
 
 	mu    sync.Mutex
@@ -48,8 +49,8 @@ type drawn struct {
 	Unlisted time.Time     `json:"unlisted,omitzero"` // since when it is not on the map
 }
 
-func newSample(path string, log *slog.Logger) *sample {
-	s := &sample{path: path, log: log}
+func newSample(path string, ways []netmap.Wrapping, log *slog.Logger) *sample {
+	s := &sample{path: path, ways: ways, log: log}
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return s // the first start
@@ -70,7 +71,7 @@ func (s *sample) update(m *netmap.Map) {
 	now := time.Now()
 	unlisted := 0
 	for i, d := range s.drawn {
-		if _, ok := m.Node(d.ID); ok {
+		if n, ok := m.Node(d.ID); ok && n.Offers(s.ways...) {
 			s.drawn[i].Unlisted = time.Time{}
 			continue
 		}
@@ -147,7 +148,7 @@ func (s *sample) drawLocked(f *route.Finder) bool {
 	if len(listed) >= freeEntries && slices.ContainsFunc(s.drawn, func(d drawn) bool { return now.Sub(d.Added) < drawPause }) {
 		return false
 	}
-	id, ok := f.DrawEntry(listed)
+	id, ok := f.DrawEntry(listed, s.ways...)
 	if !ok {
 		return false
 	}

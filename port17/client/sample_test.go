@@ -55,7 +55,7 @@ func newMap(t testing.TB, first, count int, options ...func(i int, d *netmap.Des
 func nodeID(i int) netmap.NodeID { return netmap.NodeID{byte(i + 1)} }
 
 func openSample(t testing.TB) *sample {
-	return newSample(filepath.Join(t.TempDir(), "entries.json"), slog.New(slog.DiscardHandler))
+	return newSample(filepath.Join(t.TempDir(), "entries.json"), nil, slog.New(slog.DiscardHandler))
 }
 
 func failed(ids ...netmap.NodeID) map[netmap.NodeID]bool {
@@ -102,7 +102,7 @@ func TestEntriesAreKept(t *testing.T) {
 		if got := s.entries(f, nil, wantEntries); !slices.Equal(got, first) {
 			t.Errorf("they answer again: entries %v, first were %v", got, first)
 		}
-		again := newSample(s.path, s.log)
+		again := newSample(s.path, nil, s.log)
 		if got := again.entries(f, nil, wantEntries); !slices.Equal(got, first) {
 			t.Errorf("after a restart: entries %v, first were %v", got, first)
 		}
@@ -209,7 +209,7 @@ func TestEntriesAreReplaced(t *testing.T) {
 	if got, err := io.ReadAll(opened); err != nil || string(got) != string(before) {
 		t.Errorf("the file that was open has %q, %v, want %q", got, err, before)
 	}
-	if drawn := newSample(s.path, s.log).drawn; len(drawn) != 3 {
+	if drawn := newSample(s.path, nil, s.log).drawn; len(drawn) != 3 {
 		t.Errorf("the new file has %d entries, want 3", len(drawn))
 	}
 	if files, err := os.ReadDir(filepath.Dir(s.path)); err != nil || len(files) != 1 {

@@ -57,6 +57,7 @@ type CircuitView struct {
 	// State is "ahead" for one that was built before it was asked for, "open"
 	// while it takes connections, and "ending" when it has only those it has.
 	State    string        `json:"state"`
+	Wrapping string        `json:"wrapping"` // of its link to the entry: tcp, quic or tls
 	Nodes    []HopInfo     `json:"nodes"`
 	Since    time.Time     `json:"since"` // when it was planned
 	Streams  int           `json:"streams"`
@@ -139,7 +140,7 @@ func (c *Client) Circuits() []CircuitView {
 func (s *shared) viewLocked() CircuitView {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := CircuitView{App: s.group.app, Level: s.group.level.String(), Delay: s.cover.Delay, Shape: s.cover.Shape.String(), State: "open", Nodes: s.route(), Since: s.made}
+	v := CircuitView{App: s.group.app, Level: s.group.level.String(), Delay: s.cover.Delay, Shape: s.cover.Shape.String(), State: "open", Wrapping: s.link.Wrapping().String(), Nodes: s.route(), Since: s.made}
 	switch {
 	case !s.freshLocked():
 		v.State = "ending"

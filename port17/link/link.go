@@ -2,6 +2,7 @@ package link
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -127,7 +128,7 @@ func (l *Link) RTT() time.Duration { return l.rtt.least() }
 func (l *Link) Unanswered() time.Duration { return l.rtt.waiting() }
 
 // LeastBusy returns the link of a neighbour's on which a new circuit should go:
-// the one with the fewest circuits of those that have not ended. Those that have
+// one with the fewest circuits of those that have not ended. Those that have
 // owed an answer for longer than doubtful come last. It returns nil if there is
 // none.
 func LeastBusy(links []*Link, doubtful time.Duration) *Link {
@@ -139,7 +140,7 @@ func LeastBusy(links []*Link, doubtful time.Duration) *Link {
 			continue
 		}
 		n, doubt := l.Legs(), l.Unanswered() > doubtful
-		if best == nil || doubted && !doubt || doubted == doubt && n < least {
+		if best == nil || doubted && !doubt || doubted == doubt && (n < least || n == least && rand.IntN(2) == 0) {
 			best, least, doubted = l, n, doubt
 		}
 	}

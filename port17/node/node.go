@@ -3,10 +3,8 @@ package node
 import (
 	"context"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"path/filepath"
 	"runtime"
@@ -39,6 +37,13 @@ type Config struct {
 	// Listen are the addresses on which links are taken, such as
 	// "192.0.2.1:1717". They are published.
 	Listen []string
+	// ListenQUIC and ListenTLS are those on which clients may link in QUIC, and
+	// in TLS with WebSocket.
+	ListenQUIC, ListenTLS []string
+	// TLSCert and TLSKey are the files of a certificate for TLS, which are read
+	// again when they change; without them the node makes one. TLSHost is the
+	// name that it is for: then clients check it.
+	TLSCert, TLSKey, TLSHost string
 	// What the descriptor says of the node.
 	Name, Owner, Group, Country, Contact string
 	ASN                                  uint32
@@ -106,7 +111,7 @@ type Node struct {
 	keys      *tinker.Prekeys
 	authority *authority.Client
 	pool      cell.Pool
-	listeners []net.Listener
+	listeners []listener
 	exit      *exit
 	circuits  circuits
 	ended     ended
@@ -173,6 +178,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	}
 	if err := n.makeKeys(); err != nil {
 		n.closeListeners()
+		n.awaitListeners()
 		return nil, err
 	}
 	n.mixer.pool = &n.pool
@@ -198,28 +204,6 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	return n, nil
 }
 
-func (n *Node) listen(ctx context.Context) error {
-	if len(n.config.Listen) == 0 {
-		return errors.New("start node: it has no address to listen on")
-	}
-	for _, address := range n.config.Listen {
-		var lc net.ListenConfig
-		l, err := lc.Listen(ctx, "tcp", address)
-		if err != nil {
-			n.closeListeners()
-			return fmt.Errorf("start node: %w", err)
-		}
-		n.listeners = append(n.listeners, l)
-	}
-	return nil
-}
-
-func (n *Node) closeListeners() {
-	for _, l := range n.listeners {
-		l.Close()
-	}
-}
-
 // makeKeys fixes the descriptor's identity part and makes prekeys that are
 // bound to it.
 func (n *Node) makeKeys() error {
@@ -229,15 +213,8 @@ func (n *Node) makeKeys() error {
 		Exit: c.Exit, Version: Version, Contact: c.Contact, Published: time.Now().UTC(),
 		MaxDelay: max(c.MaxDelay, 0).Truncate(time.Millisecond), MaxPadding: max(c.MaxPadding, 0),
 	}
-	for _, l := range n.listeners {
-		a, err := netip.ParseAddrPort(l.Addr().String())
-		if err != nil {
-			return fmt.Errorf("start node: %w", err)
-		}
-		if a.Addr().IsUnspecified() {
-			return fmt.Errorf("start node: %s is no address that others can connect to: listen on a specific one", a)
-		}
-		d.Addresses = append(d.Addresses, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
+	if err := n.place(d); err != nil {
+		return fmt.Errorf("start node: %w", err)
 	}
 	if err := d.Validate(); err != nil {
 		return fmt.Errorf("start node: %w", err)
@@ -293,6 +270,7 @@ func (n *Node) Close() error {
 	}
 	n.exit.close()
 	n.running.Wait()
+	n.awaitListeners()
 	n.keys.Close()
 	return nil
 }

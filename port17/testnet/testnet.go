@@ -49,7 +49,7 @@ func Start(t testing.TB, count int, changes ...func(i int, c *node.Config)) *Net
 			t.Fatal(err)
 		}
 		n.configs = append(n.configs, node.Config{
-			Identity: key, Network: n.Trust, Listen: []string{fmt.Sprintf("127.%d.0.1:0", 21+i)},
+			Identity: key, Network: n.Trust, Listen: at(i), ListenQUIC: at(i), ListenTLS: at(i),
 			Name: fmt.Sprint("node", i), Owner: fmt.Sprint("owner", i), Country: "DE", Exit: policy, State: dir,
 		})
 		for _, change := range changes {
@@ -60,6 +60,9 @@ func Start(t testing.TB, count int, changes ...func(i int, c *node.Config)) *Net
 	n.await(t, count)
 	return n
 }
+
+// at is where a node listens.
+func at(i int) []string { return []string{fmt.Sprintf("127.%d.0.1:0", 21+i)} }
 
 func (n *Network) start(t testing.TB, i int) *node.Node {
 	t.Helper()
@@ -74,7 +77,15 @@ func (n *Network) start(t testing.TB, i int) *node.Node {
 // Restart ends a node and starts it again at its address, with new prekeys.
 func (n *Network) Restart(t testing.TB, i int) {
 	t.Helper()
-	n.configs[i].Listen = []string{n.Nodes[i].Addr().String()}
+	c := &n.configs[i]
+	c.Listen, c.ListenQUIC, c.ListenTLS = []string{n.Nodes[i].Addr().String()}, nil, nil
+	for _, e := range n.Nodes[i].Descriptor().Entrances {
+		if e.Wrapping == netmap.QUIC {
+			c.ListenQUIC = append(c.ListenQUIC, e.Addr.String())
+		} else {
+			c.ListenTLS = append(c.ListenTLS, e.Addr.String())
+		}
+	}
 	n.Nodes[i].Close()
 	n.Nodes[i] = n.start(t, i)
 }
