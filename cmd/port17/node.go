@@ -15,7 +15,8 @@ import (
 type nodeCommand struct {
 	Config settingsFile `help:"File with the options below, as in exit_policy = [\"web\"]. What the command line says comes first." type:"existingfile" placeholder:"FILE"`
 	nodeOptions
-	Run nodeRun `cmd:"" default:"1" help:"Run the node."`
+	Run   nodeRun   `cmd:"" default:"1" help:"Run the node."`
+	Check nodeCheck `cmd:"" help:"Check the node's settings and its machine, and what the network says of it."`
 }
 
 // nodeOptions are the options of a node, and the settings of its file.

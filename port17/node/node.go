@@ -25,10 +25,13 @@ const Version = "port17/1"
 const (
 	defaultMaxLinks   = 16
 	defaultParallel   = 2
-	defaultMaxClients = 4096
 	defaultMaxDelay   = time.Second
 	defaultMaxPadding = 100
 )
+
+// DefaultMaxClients is how many links from others a node takes unless Config
+// says otherwise.
+const DefaultMaxClients = 4096
 
 // Config says who a node is and what it does.
 type Config struct {
@@ -87,7 +90,7 @@ func (c Config) withDefaults() Config {
 	}
 	c.Parallel = min(c.Parallel, maxParallel)
 	if c.MaxClients <= 0 {
-		c.MaxClients = defaultMaxClients
+		c.MaxClients = DefaultMaxClients
 	}
 	if c.MaxDelay == 0 {
 		c.MaxDelay = defaultMaxDelay

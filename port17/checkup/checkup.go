@@ -1,0 +1,175 @@
+package checkup
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"safing/netmap"
+	"safing/port17/authority"
+)
+
+// A Level says how much a finding matters.
+type Level string
+
+// Levels.
+const (
+	OK      Level = "ok"
+	Warning Level = "warning" // the node runs, and could do better
+	Problem Level = "problem" // the node does not run, or clients do not use it
+)
+
+// A Finding is what one check has found.
+type Finding struct {
+	Check string `json:"check"`
+	Level Level  `json:"level"`
+	Text  string `json:"text"`
+	Fix   string `json:"fix,omitempty"` // what to do; "" if all is well
+}
+
+// Config is what is known of the node.
+type Config struct {
+	Network *netmap.Network
+	Listen  []string
+	Exit    netmap.ExitPolicy
+	Contact string
+	State   string // folder
+	// Key is the file of the node's key, which Passphrase opens if it is
+	// encrypted.
+	Key, Passphrase string
+	// Links is how many links the node may have, and Connections how many
+	// connections to destinations. Each is an open file.
+	Links, Connections int
+}
+
+// timeout bounds what is asked of the network.
+const timeout = 10 * time.Second
+
+// Run makes all checks, one after the other. It takes half a minute at most.
+func Run(ctx context.Context, c Config) []Finding {
+	r := &report{config: c}
+	r.checkKey()
+	r.checkState()
+	r.checkExit()
+	r.checkMap(ctx)
+	r.checkClock(ctx)
+	for _, address := range c.Listen {
+		r.checkAddress(address)
+		r.checkPort(ctx, address)
+	}
+	r.checkListed()
+	r.checkReached()
+	r.checkFiles()
+	r.checkKernel()
+	return r.findings
+}
+
+// A report is what was found so far.
+type report struct {
+	config   Config
+	findings []Finding
+
+	id      netmap.NodeID // zero if the key could not be read
+	m       *netmap.Map   // nil if there is none
+	self    netmap.Node   // what that says of the node
+	listed  bool
+	running bool // the node itself has answered
+}
+
+func (r *report) add(check string, level Level, fix, format string, args ...any) {
+	r.findings = append(r.findings, Finding{Check: check, Level: level, Text: fmt.Sprintf(format, args...), Fix: fix})
+}
+
+func (r *report) ok(check, format string, args ...any) { r.add(check, OK, "", format, args...) }
+
+func (r *report) warn(check, fix, format string, args ...any) {
+	r.add(check, Warning, fix, format, args...)
+}
+
+func (r *report) problem(check, fix, format string, args ...any) {
+	r.add(check, Problem, fix, format, args...)
+}
+
+func (r *report) checkMap(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	m, err := authority.NewClient(r.config.Network, "", nil).Fetch(ctx)
+	if err != nil {
+		r.problem("map", "check the way to the authority, and that the network's file is the right one", "%v", err)
+		return
+	}
+	r.m = m
+	r.self, r.listed = m.Node(r.id)
+	r.ok("map", "map %d of %s with %d nodes, valid until %s", m.Sequence, m.Network, len(m.Nodes), m.ValidUntil.UTC().Format(time.RFC3339))
+}
+
+// checkListed says whether clients know the node, or why not.
+func (r *report) checkListed() {
+	switch {
+	case r.m == nil || r.id.IsZero():
+		return
+	case r.listed && !r.running:
+		r.warn("listed", "start it", "the node does not run, and the map has it still")
+		r.compare()
+	case r.listed:
+		r.ok("listed", "the map has the node, as %q of %q", r.self.Name, r.self.Owner)
+		r.compare()
+	case r.running:
+		r.problem("listed", "look into its log for what the authority answers", "the node runs and is not on the map: it has just started, drains, has used up its volume, or the authority refuses it")
+	default:
+		r.warn("listed", "start it", "the node does not run, and is not on the map")
+	}
+}
+
+// compare looks whether the node runs with these settings.
+func (r *report) compare() {
+	configured := make(map[netip.AddrPort]bool)
+	for _, text := range r.config.Listen {
+		if a, err := netip.ParseAddrPort(text); err == nil {
+			configured[netip.AddrPortFrom(a.Addr().Unmap(), a.Port())] = true
+		}
+	}
+	for _, a := range r.self.Addresses {
+		if !configured[a] && !configured[netip.AddrPortFrom(a.Addr(), 0)] {
+			r.warn("settings", "restart the node", "the map has it at %s, which is not in its settings", a)
+			return
+		}
+	}
+	if fmt.Sprint(r.self.Exit.Rules()) != fmt.Sprint(r.config.Exit.Rules()) {
+		r.warn("settings", "restart the node", "the map has another exit policy than its settings")
+		return
+	}
+	r.ok("settings", "the map has the node's addresses and exit policy as its settings do")
+}
+
+// checkReached asks what others' links say. Of two nodes that want links, the one
+// whose identity is less dials the other.
+func (r *report) checkReached() {
+	if !r.listed || len(r.m.Nodes) < 2 {
+		return
+	}
+	linked, dialled, could := 0, 0, 0
+	for _, other := range r.m.Nodes {
+		less := string(other.ID[:]) < string(r.id[:])
+		if less {
+			could++
+		}
+		for _, l := range other.Links {
+			if l.To == r.id {
+				linked++
+				if less {
+					dialled++
+				}
+			}
+		}
+	}
+	switch {
+	case linked == 0:
+		r.problem("reached", "let others connect to its ports: look at the firewall of the machine and of its network", "no node on the map has a link to it")
+	case dialled == 0 && could > 0:
+		r.warn("reached", "let others connect to its ports: look at the firewall of the machine and of its network", "%d nodes have a link to it, and it may be that it has made all of them itself", linked)
+	default:
+		r.ok("reached", "%d of %d other nodes have a link to it", linked, len(r.m.Nodes)-1)
+	}
+}
