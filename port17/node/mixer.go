@@ -17,22 +17,30 @@ type mixer struct {
 	pool *cell.Pool
 	wake chan struct{} // a token when the first outlet is due earlier
 
+	// What leaves now; owned by run.
+	leaving []item
+	batch   []*cell.Buf
+
 	mu      sync.Mutex
 	due     outlets
 	stopped bool // nothing waits any more
 }
 
+// keepItems is for how many items an outlet that is empty keeps room.
+const keepItems = 64
+
 // An outlet is where the cells of one direction of a circuit wait.
 type outlet struct {
 	mixer *mixer
 	limit int // cells that may wait
-	// leave gets what leaves: cells, which are its from then on, and how many
-	// of padding. The mixer's goroutine calls it.
+	// leave gets what leaves: cells, which are its from then on, but for the
+	// slice, and how many of padding. The mixer's goroutine calls it.
 	leave func(cells []*cell.Buf, padding int)
 
 	// Guarded by mixer.mu.
 	gate   *shape.Gate
-	items  []item // that wait, the oldest first
+	items  []item // the oldest first
+	left   int    // of these have left
 	due    time.Time
 	place  int // in mixer.due; -1 when nothing is due
 	closed bool
@@ -67,7 +75,7 @@ func (o *outlet) add(cells []*cell.Buf, queued int) bool {
 		m.pool.PutAll(cells)
 		return true // it is ending anyhow
 	}
-	if len(o.items)+queued+len(cells) > o.limit {
+	if len(o.items)-o.left+queued+len(cells) > o.limit {
 		return false
 	}
 	for _, b := range cells {
@@ -101,7 +109,7 @@ func (o *outlet) waiting() int {
 	}
 	o.mixer.mu.Lock()
 	defer o.mixer.mu.Unlock()
-	return len(o.items)
+	return len(o.items) - o.left
 }
 
 // seen says that cells have passed in the other direction.
@@ -126,14 +134,14 @@ func (o *outlet) closeLocked() (left []func()) {
 		return nil
 	}
 	o.closed = true
-	for _, i := range o.items {
+	for _, i := range o.items[o.left:] {
 		if i.do != nil {
 			left = append(left, i.do)
 		} else {
 			o.mixer.pool.Put(i.cell)
 		}
 	}
-	o.items = nil
+	o.items, o.left = nil, 0
 	o.mixer.moveLocked(o)
 	return left
 }
@@ -179,43 +187,59 @@ func (m *mixer) run(ctx context.Context) {
 // leaveAll lets leave what is due, and returns when there is more.
 func (m *mixer) leaveAll() time.Duration {
 	for {
-		o, items, padding, wait := m.take()
+		o, padding, wait := m.take()
 		if o == nil {
 			return wait
 		}
-		cells := make([]*cell.Buf, 0, len(items))
-		for _, i := range items {
+		cells := m.batch[:0]
+		for _, i := range m.leaving {
 			if i.do == nil {
 				cells = append(cells, i.cell)
 				continue
 			}
 			o.leave(cells, 0)
-			cells = nil
+			cells = cells[:0]
 			i.do()
 		}
 		if len(cells) > 0 || padding > 0 {
 			o.leave(cells, padding)
 		}
+		m.batch = cells
 	}
 }
 
-// take returns the first outlet that is due and what leaves there, or how long
-// it is until then.
-func (m *mixer) take() (o *outlet, items []item, padding int, wait time.Duration) {
+// take returns the first outlet that is due and how much padding leaves there
+// behind the items leaving, or how long it is until then.
+func (m *mixer) take() (o *outlet, padding int, wait time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.due) == 0 {
-		return nil, nil, 0, time.Hour
+		return nil, 0, time.Hour
 	}
 	now := time.Now()
 	o = m.due[0]
 	if wait = o.due.Sub(now); wait > 0 {
-		return nil, nil, 0, wait
+		return nil, 0, wait
 	}
 	n, padding := o.gate.Take(now)
-	items, o.items = o.items[:n:n], o.items[n:]
+	m.leaving = append(m.leaving[:0], o.items[o.left:o.left+n]...)
+	o.forgetLocked(n)
 	m.moveLocked(o)
-	return o, items, padding, 0
+	return o, padding, 0
+}
+
+// forgetLocked takes out what has left. The others move to the front now and
+// then, so that each moves once on the average; a long queue that has run empty
+// gives its memory back.
+func (o *outlet) forgetLocked(n int) {
+	clear(o.items[o.left : o.left+n])
+	if o.left += n; 2*o.left >= len(o.items) {
+		rest := copy(o.items, o.items[o.left:])
+		clear(o.items[rest:])
+		if o.items, o.left = o.items[:rest], 0; rest == 0 && cap(o.items) > keepItems {
+			o.items = nil
+		}
+	}
 }
 
 // stop lets nothing wait any more, and does at once what is to be done.

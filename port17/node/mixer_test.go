@@ -173,3 +173,29 @@ func TestPromises(t *testing.T) {
 		t.Error("what was given back can't be taken")
 	}
 }
+
+// A thousand circuits at a constant rate, one of which has cells.
+func BenchmarkMixer(b *testing.B) {
+	var pool cell.Pool
+	m := &mixer{pool: &pool, wake: make(chan struct{}, 1)}
+	for range 1000 {
+		m.outlet(0, shape.Shape{Kind: shape.Constant, Rate: 1}, 1, func([]*cell.Buf, int) {})
+	}
+	left := 0
+	o := m.outlet(time.Nanosecond, shape.Shape{}, 100, func(cells []*cell.Buf, _ int) {
+		left += len(cells)
+		pool.PutAll(cells)
+	})
+	var batch [16]*cell.Buf
+	b.ReportAllocs()
+	for b.Loop() {
+		for i := range batch {
+			batch[i] = pool.Get()
+		}
+		o.add(batch[:], 0)
+		for left = 0; left < len(batch); {
+			m.leaveAll()
+		}
+	}
+	b.SetBytes(int64(len(batch) * cell.Size))
+}
