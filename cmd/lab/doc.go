@@ -13,6 +13,7 @@
 //	lab net        start the Port17 network alone, for measurements
 //	lab soak       put load on one for a day, kill its nodes, check every byte
 //	lab status     say what runs
+//	lab correlate  simulate traffic analysis of Port17
 //	lab clean      remove the lab's folder
 //
 // How it is built: a world (world.go) is the list of running processes

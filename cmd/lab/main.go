@@ -13,6 +13,7 @@ type grammar struct {
 	Soak       soakCommand        `cmd:"" help:"Put load on a Port17 network for a long time, kill its nodes, and check every byte."`
 	Status     statusCommand      `cmd:"" help:"Say what runs."`
 	Bench      benchCommand       `cmd:"" help:"Measure the network and the firewall, interleaved with their baselines."`
+	Correlate  correlateCommand   `cmd:"" help:"Simulate who can tell which circuits belong together, and what hiding that costs."`
 	Connect    connectCommand     `cmd:"" hidden:"" help:"Open connections as fast as possible, for bench."`
 	Clean      cleanCommand       `cmd:"" help:"Remove the lab's folder."`
 	Completion command.Completion `cmd:"" help:"Print a completion script for a shell."`

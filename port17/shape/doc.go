@@ -22,7 +22,8 @@
 //
 // A [Gate] has no clock, no timer and no cells: it is told the time, and says how
 // many cells leave now and when it has to be asked again. So nodes, clients and
-// simulators run the same code.
+// the simulator of port17/correlation run the same code. What that finds is in
+// docs/traffic-analysis.md.
 //
 // A Gate belongs to one goroutine at a time. Shapes are values.
 package shape
