@@ -49,7 +49,7 @@ func testPage(t *testing.T, l *lab) {
 
 // openBrowser starts a browser that the test's end closes. It talks to nobody
 // but the page.
-func openBrowser(t *testing.T) context.Context {
+func openBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	path := browser
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
@@ -58,6 +58,7 @@ func openBrowser(t *testing.T) context.Context {
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
 	)
+	options = append(options, more...)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)

@@ -3,6 +3,8 @@
 //
 // The tests build the four programs, move into a network namespace of their
 // own, start a lab there, and drive it from its command line and its page.
-// They need root, curl and Debian's chromium-headless-shell, and say so when
-// something is missing.
+// Others take programs that people use through the Port17 network alone, or
+// capture what is on its links. They need root, and from Debian curl,
+// chromium-headless-shell, bind9-dnsutils and iperf3, and say so when something
+// is missing.
 package e2e

@@ -147,14 +147,21 @@ func (l *lab) exec(args ...string) result {
 
 // state is the part of `lab status --json` that the tests read.
 type state struct {
-	UI        string
-	Stamp     string
-	Socks     string
-	Cgroup    string
+	UI     string
+	Stamp  string
+	Socks  string
+	Cgroup string
+	Links  struct {
+		Delay time.Duration `json:"delay_ns"`
+		Loss  float64
+		Rate  int64 `json:"rate_bps"`
+		Seed  uint64
+	}
+	Server    struct{ Address, Netns string }
 	Processes []struct {
-		Role, Name, ID, Owner, Address string
-		PID                            int
-		Running                        bool
+		Role, Name, ID, Owner, Address, Netns string
+		PID                                   int
+		Running, Exit                         bool
 	}
 }
 

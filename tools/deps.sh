@@ -12,6 +12,8 @@ want chromium-headless-shell chromium-headless-shell
 want clang clang
 want llvm-strip llvm
 want curl curl
+want dig bind9-dnsutils
+want iperf3 iperf3
 want nft nftables
 # What clang includes to make the kernel's objects anew.
 [ -e /usr/include/bpf/bpf_helpers.h ] || missing+=(libbpf-dev linux-libc-dev)
