@@ -1,0 +1,63 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const (
+	unit    = "../../packaging/systemd/port17-node.service"
+	example = "../../packaging/port17/node.toml"
+)
+
+// mostExposed is how exposed the unit may be, in tenths, as systemd counts.
+const mostExposed = "15"
+
+// systemd understands the whole unit, and finds it well shut off.
+func TestUnit(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not installed")
+	}
+	b, err := os.ReadFile(unit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The program has to be where the unit says.
+	copied := filepath.Join(t.TempDir(), filepath.Base(unit))
+	if err := os.WriteFile(copied, []byte(strings.ReplaceAll(string(b), "/usr/bin/port17", self)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"verify", "--man=no", copied},
+		{"security", "--offline=true", "--no-pager", "--threshold=" + mostExposed, copied},
+	} {
+		out, err := exec.CommandContext(t.Context(), analyze, args...).CombinedOutput()
+		if err != nil || args[0] == "verify" && len(out) > 0 {
+			t.Errorf("systemd-analyze %s: %v\n%s", args[0], err, out)
+		}
+	}
+}
+
+// The example is one that the program takes, and is short.
+func TestExampleSettings(t *testing.T) {
+	values, err := readSettings(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(values); n < 5 || n > 10 {
+		t.Errorf("it has %d settings, want ten at most", n)
+	}
+	for _, name := range []string{"network", "listen", "name", "owner"} {
+		if values[name] == nil {
+			t.Errorf("it does not set %s", name)
+		}
+	}
+}
