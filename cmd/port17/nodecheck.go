@@ -31,7 +31,8 @@ func (c *nodeCheck) Run(ctx context.Context, io command.IO, o *nodeOptions) erro
 		return err
 	}
 	findings := checkup.Run(ctx, checkup.Config{
-		Network: config.Network, Listen: config.Listen, Exit: config.Exit, Contact: config.Contact, State: config.State,
+		Network: config.Network, Listen: config.Listen, ListenQUIC: config.ListenQUIC, ListenTLS: config.ListenTLS, TLSHost: config.TLSHost,
+		Exit: config.Exit, Contact: config.Contact, State: config.State,
 		Key: o.identityFile(), Passphrase: passphrase,
 		Links: node.DefaultMaxClients + 2*config.MaxLinks, Connections: config.ExitLimits.Connections,
 	})

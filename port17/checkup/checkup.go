@@ -31,10 +31,13 @@ type Finding struct {
 // Config is what is known of the node.
 type Config struct {
 	Network *netmap.Network
-	Listen  []string
-	Exit    netmap.ExitPolicy
-	Contact string
-	State   string // folder
+	// Listen, ListenQUIC and ListenTLS are where it takes links, TLSHost the name
+	// of its certificate.
+	Listen, ListenQUIC, ListenTLS []string
+	TLSHost                       string
+	Exit                          netmap.ExitPolicy
+	Contact                       string
+	State                         string // folder
 	// Key is the file of the node's key, which Passphrase opens if it is
 	// encrypted.
 	Key, Passphrase string
@@ -54,9 +57,8 @@ func Run(ctx context.Context, c Config) []Finding {
 	r.checkExit()
 	r.checkMap(ctx)
 	r.checkClock(ctx)
-	for _, address := range c.Listen {
-		r.checkAddress(address)
-		r.checkPort(ctx, address)
+	for _, e := range r.checkAddresses() {
+		r.checkPort(ctx, e)
 	}
 	r.checkListed()
 	r.checkReached()
@@ -75,6 +77,8 @@ type report struct {
 	self    netmap.Node   // what that says of the node
 	listed  bool
 	running bool // the node itself has answered
+
+	entrances []netmap.Entrance // of the settings
 }
 
 func (r *report) add(check string, level Level, fix, format string, args ...any) {
@@ -124,17 +128,25 @@ func (r *report) checkListed() {
 
 // compare looks whether the node runs with these settings.
 func (r *report) compare() {
-	configured := make(map[netip.AddrPort]bool)
-	for _, text := range r.config.Listen {
-		if a, err := netip.ParseAddrPort(text); err == nil {
-			configured[netip.AddrPortFrom(a.Addr().Unmap(), a.Port())] = true
+	configured := make(map[netmap.Entrance]bool)
+	for _, e := range r.entrances {
+		configured[e] = true
+	}
+	for _, in := range []netmap.Wrapping{netmap.TCP, netmap.QUIC, netmap.TLS} {
+		for _, e := range r.self.Ways(in) {
+			anyPort := e
+			anyPort.Addr = netip.AddrPortFrom(e.Addr.Addr(), 0)
+			if !configured[e] && !configured[anyPort] {
+				r.warn("settings", "restart the node", "the map has it at %s, which is not in its settings", e)
+				return
+			}
+			delete(configured, e)
+			delete(configured, anyPort)
 		}
 	}
-	for _, a := range r.self.Addresses {
-		if !configured[a] && !configured[netip.AddrPortFrom(a.Addr(), 0)] {
-			r.warn("settings", "restart the node", "the map has it at %s, which is not in its settings", a)
-			return
-		}
+	for e := range configured {
+		r.warn("settings", "restart the node", "the map does not have it at %s, which is in its settings", e)
+		return
 	}
 	if fmt.Sprint(r.self.Exit.Rules()) != fmt.Sprint(r.config.Exit.Rules()) {
 		r.warn("settings", "restart the node", "the map has another exit policy than its settings")

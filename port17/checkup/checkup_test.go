@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,7 +56,8 @@ func outside(t *testing.T, rules ...string) (Config, *node.Node) {
 		t.Fatal(err)
 	}
 	started, err := node.Start(t.Context(), node.Config{
-		Identity: key, Network: n.Trust, Listen: []string{"127.0.0.9:0"}, Name: "new", Owner: "me", Exit: policy, State: state,
+		Identity: key, Network: n.Trust, Listen: []string{"127.0.0.9:0"},
+		ListenQUIC: []string{"127.0.0.9:0"}, ListenTLS: []string{"127.0.0.9:0"}, Name: "new", Owner: "me", Exit: policy, State: state,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -66,8 +68,11 @@ func outside(t *testing.T, rules ...string) (Config, *node.Node) {
 			t.Fatal("the node is not part of the network")
 		}
 	}
+	d := started.Descriptor()
 	return Config{
-		Network: n.Trust, Listen: []string{started.Addr().String()}, Exit: policy, State: state, Key: path, Links: 10, Connections: 10,
+		Network: n.Trust, Listen: []string{started.Addr().String()},
+		ListenQUIC: []string{d.Ways(netmap.QUIC)[0].Addr.String()}, ListenTLS: []string{d.Ways(netmap.TLS)[0].Addr.String()},
+		Exit: policy, State: state, Key: path, Links: 10, Connections: 10,
 	}, started
 }
 
@@ -91,7 +96,9 @@ func TestRun(t *testing.T) {
 	want(t, all, "map", OK, "with 4 nodes")
 	want(t, all, "clock", OK, "as the authority's")
 	want(t, all, "address", OK, "127.0.0.9 is this machine's")
-	want(t, all, "port", OK, "the node runs at "+c.Listen[0])
+	want(t, all, "port", OK, "the node runs at tcp://"+c.Listen[0])
+	want(t, all, "port", OK, "the node runs at quic://"+c.ListenQUIC[0])
+	want(t, all, "port", OK, "the node runs at tls://"+c.ListenTLS[0])
 	want(t, all, "listed", OK, `as "new" of "me"`)
 	want(t, all, "settings", OK, "as its settings do")
 	if f := find(t, all, "reached", " link to it"); f.Level == Problem {
@@ -102,6 +109,9 @@ func TestRun(t *testing.T) {
 	other := c
 	other.Listen = []string{"127.0.0.10:1717"}
 	want(t, Run(t.Context(), other), "settings", Warning, "which is not in its settings")
+	other = c
+	other.ListenTLS = append([]string{"127.0.0.10:1718"}, c.ListenTLS...)
+	want(t, Run(t.Context(), other), "settings", Warning, "does not have it at tls://127.0.0.10:1718")
 	other = c
 	other.Exit = netmap.ExitPolicy{}
 	want(t, Run(t.Context(), other), "settings", Warning, "another exit policy")
@@ -163,8 +173,8 @@ func TestAddress(t *testing.T) {
 		{"example.org:1717", true, Problem, "example.org:1717"},
 		{"127.0.0.1", true, Problem, "127.0.0.1"},
 	} {
-		r := &report{config: Config{Network: &netmap.Network{PrivateAddresses: c.private}}}
-		r.checkAddress(c.address)
+		r := &report{config: Config{Network: &netmap.Network{PrivateAddresses: c.private}, Listen: []string{c.address}}}
+		r.checkAddresses()
 		want(t, r.findings, "address", c.level, c.text)
 	}
 }
@@ -267,10 +277,13 @@ func TestImpostor(t *testing.T) {
 	if !r.listed {
 		t.Fatal("the node is not on the map")
 	}
-	r.checkPort(t.Context(), n.Nodes[0].Addr().String())
+	at := func(a net.Addr) netmap.Entrance {
+		return netmap.Entrance{Addr: netip.MustParseAddrPort(a.String())}
+	}
+	r.checkPort(t.Context(), netmap.Entrance{Addr: n.Nodes[0].Addr()})
 	want(t, r.findings, "port", OK, "the node runs")
 	r.findings = nil
-	r.checkPort(t.Context(), n.Nodes[1].Addr().String())
+	r.checkPort(t.Context(), netmap.Entrance{Addr: n.Nodes[1].Addr()})
 	want(t, r.findings, "port", Problem, "is not the node")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -288,9 +301,9 @@ func TestImpostor(t *testing.T) {
 		}
 	}()
 	r.findings = nil
-	r.checkPort(t.Context(), l.Addr().String())
+	r.checkPort(t.Context(), at(l.Addr()))
 	want(t, r.findings, "port", Problem, "is not the node")
 	r.listed, r.findings = false, nil
-	r.checkPort(t.Context(), l.Addr().String())
+	r.checkPort(t.Context(), at(l.Addr()))
 	want(t, r.findings, "port", Warning, "can't be told whether it is the node")
 }

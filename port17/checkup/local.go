@@ -16,6 +16,7 @@ import (
 
 	"safing/netmap"
 	"safing/port17/link"
+	"safing/port17/link/wrap"
 	"safing/tinker"
 	"safing/tinker/keyfile"
 )
@@ -125,17 +126,36 @@ func skew(ctx context.Context, base string) (time.Duration, error) {
 	return time.Since(theirs), nil
 }
 
-func (r *report) checkAddress(text string) {
-	a, err := netip.ParseAddrPort(text)
-	if err != nil {
-		r.problem("address", "write it like 192.0.2.1:1717", "%s: %v", text, err)
-		return
+// checkAddresses returns where the node is to take links, those left out that
+// can't be read.
+func (r *report) checkAddresses() []netmap.Entrance {
+	for _, all := range []struct {
+		in        netmap.Wrapping
+		addresses []string
+	}{{netmap.TCP, r.config.Listen}, {netmap.QUIC, r.config.ListenQUIC}, {netmap.TLS, r.config.ListenTLS}} {
+		for _, text := range all.addresses {
+			a, err := netip.ParseAddrPort(text)
+			if err != nil {
+				r.problem("address", "write it like 192.0.2.1:1717", "%s: %v", text, err)
+				continue
+			}
+			a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+			r.checkAddress(a.Addr())
+			e := netmap.Entrance{Wrapping: all.in, Addr: a}
+			if all.in == netmap.TLS {
+				e.Host = r.config.TLSHost
+			}
+			r.entrances = append(r.entrances, e)
+		}
 	}
-	ip := a.Addr().Unmap()
+	return r.entrances
+}
+
+func (r *report) checkAddress(ip netip.Addr) {
 	here, err := local(ip)
 	switch {
 	case ip.IsUnspecified():
-		r.problem("address", "name one that others can connect to", "%s is no specific address", text)
+		r.problem("address", "name one that others can connect to", "%s is no specific address", ip)
 	case err != nil:
 		r.warn("address", "look at the machine's network", "its addresses can't be read: %v", err)
 	case !here:
@@ -158,38 +178,54 @@ func local(ip netip.Addr) (bool, error) {
 }
 
 // checkPort looks whether the port is free, or held by the node itself.
-func (r *report) checkPort(ctx context.Context, text string) {
-	l, err := net.Listen("tcp", text)
+func (r *report) checkPort(ctx context.Context, e netmap.Entrance) {
+	err := tryPort(ctx, e)
 	switch {
 	case err == nil:
-		l.Close()
-		r.ok("port", "%s is free: the node does not run", text)
+		r.ok("port", "%s is free: the node does not run", e)
 	case errors.Is(err, syscall.EACCES):
-		r.problem("port", "choose one above 1023, or run the node as the unit does, with CAP_NET_BIND_SERVICE", "%s takes more rights", text)
+		r.problem("port", "choose one above 1023, or run the node as the unit does, with CAP_NET_BIND_SERVICE", "%s takes more rights", e)
 	case !errors.Is(err, syscall.EADDRINUSE):
-		r.problem("port", "choose another with --listen", "%v", err)
+		r.problem("port", "choose another", "%v", err)
 	case !r.listed:
-		r.warn("port", "if that is not the node, stop it", "a program listens on %s, and without an entry on the map it can't be told whether it is the node", text)
+		r.warn("port", "if that is not the node, stop it", "a program listens on %s, and without an entry on the map it can't be told whether it is the node", e)
 	default:
-		if err := r.ask(ctx, text); err != nil {
-			r.problem("port", "stop what listens there, or choose another port with --listen", "what listens on %s is not the node: %v", text, err)
+		if err := r.ask(ctx, e); err != nil {
+			r.problem("port", "stop what listens there, or choose another port", "what listens on %s is not the node: %v", e, err)
 			return
 		}
 		r.running = true
-		r.ok("port", "the node runs at %s", text)
+		r.ok("port", "the node runs at %s", e)
 	}
+}
+
+// tryPort listens for a moment.
+func tryPort(ctx context.Context, e netmap.Entrance) error {
+	var config net.ListenConfig
+	if e.Wrapping == netmap.QUIC {
+		c, err := config.ListenPacket(ctx, "udp", e.Addr.String())
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	}
+	l, err := config.Listen(ctx, "tcp", e.Addr.String())
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // ask makes a link to the node, as a client does, which proves that it has the
 // node's keys.
-func (r *report) ask(ctx context.Context, text string) error {
+func (r *report) ask(ctx context.Context, e netmap.Entrance) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	to, err := r.self.Recipient(time.Now())
 	if err != nil {
 		return err
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", text)
+	conn, err := wrap.Dial(ctx, r.id, e)
 	if err != nil {
 		return err
 	}
