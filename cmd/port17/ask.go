@@ -49,7 +49,7 @@ func (s source) ask(ctx context.Context, path string, v any) error {
 	if err != nil {
 		var at *net.OpError
 		if errors.As(err, &at) {
-			return fmt.Errorf("no client answers at %s: start one with port17 client, name its socket with --socket, or the network's file with --network", s.Socket)
+			return fmt.Errorf("no client answers at %s: start one with port17 client, or name its socket with --socket", s.Socket)
 		}
 		return err
 	}

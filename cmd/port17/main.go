@@ -16,6 +16,7 @@ type grammar struct {
 	Node       nodeCommand        `cmd:"" help:"Run a node."`
 	Authority  authorityCommand   `cmd:"" help:"Run the authority of a network."`
 	Map        mapCommand         `cmd:"" help:"Print which nodes there are."`
+	Status     statusCommand      `cmd:"" help:"Print how a running client fares, and its circuits."`
 	Route      routeCommand       `cmd:"" help:"Print which route a connection would take, and why."`
 	Key        keyCommand         `cmd:"" help:"Make, show and encrypt the keys of nodes and authorities."`
 	Completion command.Completion `cmd:"" help:"Print a completion script for a shell."`

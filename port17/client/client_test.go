@@ -3,7 +3,6 @@ package client_test
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -25,7 +24,12 @@ import (
 
 func start(t testing.TB, n *testnet.Network) *client.Client {
 	t.Helper()
-	c, err := client.New(t.Context(), client.Config{Network: n.Trust, State: t.TempDir()})
+	return startWith(t, client.Config{Network: n.Trust, State: t.TempDir()})
+}
+
+func startWith(t testing.TB, config client.Config) *client.Client {
+	t.Helper()
+	c, err := client.New(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,41 +307,6 @@ func TestBreakIsReset(t *testing.T) {
 	}
 	if _, err := io.Copy(io.Discard, conn); err == nil || !strings.Contains(err.Error(), "reset") {
 		t.Errorf("after the exit died: %v, want a reset", err)
-	}
-}
-
-func TestHandler(t *testing.T) {
-	c := start(t, testnet.Start(t, 6))
-	s := httptest.NewServer(c.Handler())
-	t.Cleanup(s.Close)
-	ask := func(path string, v any) int {
-		t.Helper()
-		r, err := http.Get(s.URL + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Body.Close()
-		if r.StatusCode == http.StatusOK {
-			if err := json.NewDecoder(r.Body).Decode(v); err != nil {
-				t.Errorf("%s: %v", path, err)
-			}
-		}
-		return r.StatusCode
-	}
-	var m client.MapView
-	if ask("/v1/map", &m); len(m.Nodes) != 6 || len(m.Nodes[0].Links) != 5 {
-		t.Errorf("map %+v", m)
-	}
-	var v client.RouteView
-	if ask("/v1/route?destination=127.0.0.1:80&level=high", &v); len(v.Route) != 4 || len(v.Candidates) == 0 {
-		t.Errorf("route %+v", v)
-	}
-	if code := ask("/v1/route?destination=10.0.0.1:80", nil); code != http.StatusNotFound {
-		t.Errorf("a destination that no exit allows: status %d", code)
-	}
-	var status client.Status
-	if ask("/v1/status", &status); status.Nodes != 6 || status.Network != "test" {
-		t.Errorf("status %+v", status)
 	}
 }
 

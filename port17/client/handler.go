@@ -3,16 +3,21 @@ package client
 import (
 	"encoding/json"
 	"net/http"
+	"reflect"
+	"time"
 
+	"safing/internal/sse"
 	"safing/port17/route"
 )
 
 // Handler serves the client's state as JSON. It is for the user alone: whoever
-// gets it sees which applications are connected where.
+// gets it sees which applications are connected where. Events are of the name
+// state: an [Overview] at once, and whenever it has changed, each second at most.
 //
 //	GET /v1/status
 //	GET /v1/map
 //	GET /v1/circuits
+//	GET /v1/events
 //	GET /v1/route?destination=HOST:PORT&app=APP&level=LEVEL
 func (c *Client) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -27,6 +32,7 @@ func (c *Client) Handler() http.Handler {
 		answer(w, ViewMap(m))
 	})
 	mux.HandleFunc("GET /v1/route", c.serveRoute)
+	mux.HandleFunc("GET /v1/events", c.serveEvents)
 	return mux
 }
 
@@ -47,6 +53,36 @@ func (c *Client) serveRoute(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, ViewRoute(q.Get("destination"), e))
+}
+
+func (c *Client) serveEvents(w http.ResponseWriter, r *http.Request) {
+	stream, err := sse.Start(w, r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	var last Overview
+	var sent time.Time
+	for {
+		switch now := c.Overview(); {
+		case sent.IsZero() || !reflect.DeepEqual(now, last):
+			err = stream.Send("state", now)
+			last, sent = now, time.Now()
+		case time.Since(sent) >= sse.BeatEvery:
+			err = stream.Beat()
+			sent = time.Now()
+		}
+		if err != nil {
+			return
+		}
+		select {
+		case <-stream.Done():
+			return
+		case <-look.C:
+		}
+	}
 }
 
 func answer(w http.ResponseWriter, v any) {

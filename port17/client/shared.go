@@ -218,6 +218,9 @@ func (s *shared) dialLocked(target *cell.Target, early []byte) (*stream.Stream, 
 		return nil, s.err
 	}
 	c, first, err := s.cover.Dial(s.link, s.hops, target, early, s.blame)
+	if errors.Is(err, link.ErrLegClosed) || err != nil && s.link.Err() != nil {
+		err = &circuit.Error{Reason: cell.LinkBroken} // before there was a circuit
+	}
 	if err != nil {
 		s.err = err
 		return nil, err
@@ -263,12 +266,13 @@ func (s *shared) blame(err error) {
 
 func (s *shared) close() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.circuit != nil {
-		s.circuit.Close()
-	}
+	c := s.circuit
 	if s.err == nil {
 		s.err = ErrClosed
+	}
+	s.mu.Unlock()
+	if c != nil {
+		c.Close() // not with mu: others wait for the circuit's end with the client's
 	}
 }
 

@@ -21,6 +21,12 @@ type Status struct {
 	Level    string    `json:"level"`
 }
 
+// An Overview is what changes about a client.
+type Overview struct {
+	Status
+	Routes []CircuitView `json:"routes"` // the circuits, the oldest first
+}
+
 // A MapView is a map for people and programs to read.
 type MapView struct {
 	Network    string     `json:"network"`
@@ -75,9 +81,13 @@ type RouteView struct {
 }
 
 // Status returns how the client fares.
-func (c *Client) Status() Status {
+func (c *Client) Status() Status { return c.Overview().Status }
+
+// Overview returns the status with the circuits.
+func (c *Client) Overview() Overview {
 	s := Status{Network: c.config.Network.Name, Level: c.config.Level.String()}
-	for _, v := range c.Circuits() {
+	circuits := c.Circuits()
+	for _, v := range circuits {
 		s.Streams += v.Streams
 		if v.State == "ahead" {
 			s.Ahead++
@@ -88,7 +98,7 @@ func (c *Client) Status() Status {
 	if m := c.Map(); m != nil {
 		s.Sequence, s.Until, s.Nodes = m.Sequence, m.ValidUntil, len(m.Nodes)
 	}
-	return s
+	return Overview{Status: s, Routes: circuits}
 }
 
 // ViewMap returns a view of the map.
