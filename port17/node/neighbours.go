@@ -84,12 +84,12 @@ func (n *Node) hold(ctx context.Context, id netmap.NodeID, news <-chan struct{})
 			next.Reset(pause.Next())
 			continue
 		case <-news:
-			if alive == n.config.Parallel {
-				continue
-			}
 			renewed = true
-		case <-next.C:
+		case <-next.C: // from before the news, it may be
 			renewed = false
+		}
+		if alive == n.config.Parallel {
+			continue // one more would wait for ever to say that it is over
 		}
 		to, ok := n.destination(id, alive == 0)
 		if !ok && alive == 0 {
