@@ -79,7 +79,7 @@ func (s *silent) await(t testing.TB, conn *client.Conn) {
 	case <-time.After(20 * time.Second):
 		conn.SetReadDeadline(time.Now())
 		_, err := conn.Read(make([]byte, 1))
-		t.Fatalf("nothing was sent: %v", err)
+		t.Fatalf("nothing was sent through %v: %v", conn.Route(), err)
 	}
 }
 
