@@ -5,6 +5,7 @@ import (
 
 	"safing/port17/cell"
 	"safing/port17/link"
+	"safing/tinker"
 )
 
 func FuzzHello(f *testing.F) {
@@ -90,6 +91,47 @@ func FuzzCells(f *testing.F) {
 				p.conn.Write(p.record(cells...)) //nolint:errcheck // the link may have ended
 				cells = nil
 			}
+		}
+		p.conn.Close()
+		end(t, l)
+		<-drained
+	})
+}
+
+// FuzzRecords sends whatever records to a link after a handshake. The first byte
+// of each says with which key it is sealed, or that it is not; then come its type
+// or key, its number of cells, and with what those begin.
+func FuzzRecords(f *testing.F) {
+	f.Add([]byte{0, 1, 1, 1, 2, 2, 0, 0, 1, 1, 2, 7})
+	f.Add([]byte{0, 1, 16, 0, 0, 2, 1, 0, 1, 1, 1, 5})
+	f.Add([]byte{2, 1, 3, 9, 1, 63, 1, 0, 3, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, l := initiator(t, link.Config{MaxLegs: 3, Accept: func(g *link.Leg) link.Receiver { return &actor{t: t, leg: g} }})
+		drained := make(chan struct{})
+		go func() {
+			p.drain()
+			close(drained)
+		}()
+		for ; len(b) >= 4 && l.Err() == nil; b = b[4:] {
+			content := make([]byte, int(b[2]%18)*cell.Size)
+			for i := 0; i < len(content); i += cell.Size {
+				content[i+3], content[i+4] = b[3]>>4, b[3]&0xf
+			}
+			sealer := p.early
+			switch b[0] % 4 {
+			case 0:
+			case 1:
+				p.conn.Write(p.end()) //nolint:errcheck // the link may have ended
+				sealer = p.session.Send
+			default:
+				p.conn.Write(append([]byte{b[1], b[2]}, content...)) //nolint:errcheck // the link may have ended
+				continue
+			}
+			sealed, err := sealer.SealTo([]byte{b[0] % 4, b[2] % 18}, content, b[1]&tinker.MaxType)
+			if err != nil {
+				break // the early key is over
+			}
+			p.conn.Write(sealed) //nolint:errcheck // the link may have ended
 		}
 		p.conn.Close()
 		end(t, l)
