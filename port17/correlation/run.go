@@ -208,18 +208,18 @@ func Table(w io.Writer, all []Result) error {
 	b.WriteString("| defence | watching: bins | likelihood | phase | colluding: bins | likelihood | phase | first byte + | whole object + | bandwidth |\n")
 	b.WriteString("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, r := range all {
-		fmt.Fprintf(&b, "| %s | %s | %s | %.2f / %.2f s | %.2f / %.2f s | %.1f |\n", r.Name, r.Outside, r.Colluding,
+		fmt.Fprintf(&b, "| %s | %s | %s | %.2f / %.2f s | %.2f / %.2f s | %.1f |\n", r.Name, r.Outside.cells(r.Shape), r.Colluding.cells(r.Shape),
 			r.First.Seconds(), r.FirstP99.Seconds(), r.Whole.Seconds(), r.WholeP99.Seconds(), r.Bandwidth)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// String returns the cells of a table.
-func (f Found) String() string {
+// cells returns three of a table.
+func (f Found) cells(s shape.Shape) string {
 	percents := func(often, rarely float64) string { return fmt.Sprintf("%.0f / %.0f", 100*often, 100*rarely) }
 	phase := "–"
-	if f.Phase > 0 || f.PhaseRarely > 0 {
+	if s.Kind == shape.Constant {
 		phase = percents(f.Phase, f.PhaseRarely)
 	}
 	return percents(f.Binned, f.BinnedRarely) + " | " + percents(f.Likely, f.LikelyRarely) + " | " + phase

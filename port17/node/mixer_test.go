@@ -163,6 +163,43 @@ func TestMixerConcurrent(t *testing.T) {
 	}
 }
 
+// When the origin ends a circuit, that waits behind its cells; when the node does,
+// they are given back.
+func TestMixedCircuitEnds(t *testing.T) {
+	for name, end := range map[string]func(*relay){
+		"by the origin": func(r *relay) { r.Closed(cell.Finished, 0) },
+		"by the node":   func(r *relay) { r.unmix(r.mix) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			runMixer(t, func(m *mixer, pool *cell.Pool) {
+				n := &Node{}
+				r := &relay{node: n}
+				left := 0
+				leave := func(cells []*cell.Buf, _ int) {
+					if left += len(cells); r.hasEnded() {
+						t.Error("a cell left behind the end")
+					}
+					pool.PutAll(cells)
+				}
+				r.mix = &mixing{
+					forward: m.outlet(time.Second, shape.Shape{}, 100, leave), back: m.outlet(time.Second, shape.Shape{}, 100, leave),
+				}
+				r.mix.forward.add(numbered(pool, 0, 50), 0)
+				end(r)
+				if r.hasEnded() {
+					t.Error("it ended at once")
+				}
+				<-time.After(time.Minute)
+				synctest.Wait()
+				want := map[string]int{"by the origin": 50}[name]
+				if r.hasEnded() != (want > 0) || left != want {
+					t.Errorf("%d cells left, ended: %v", left, r.hasEnded())
+				}
+			})
+		})
+	}
+}
+
 func TestPromises(t *testing.T) {
 	b := promises{limit: 100}
 	if !b.take(60) || b.take(41) || !b.take(40) || b.take(1) {

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
-	"net"
 	"testing"
 	"time"
 
@@ -60,39 +59,6 @@ func TestMixedCircuits(t *testing.T) {
 			case <-time.After(time.Millisecond):
 			}
 		}
-	}
-}
-
-// The end of a circuit waits behind its cells: what was written before still
-// arrives, although each cell takes its time.
-func TestMixedCircuitEnds(t *testing.T) {
-	n := testnet.Start(t, 4)
-	server, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	to := target(server.Addr().(*net.TCPAddr).AddrPort())
-	l, hops := n.Route(t, 0, 1, 3)
-	c, s, err := circuit.Dialer{Delay: 30 * time.Millisecond}.Dial(l, hops, &to, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := server.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	<-c.Built()
-	data := make([]byte, 100_000)
-	rand.Read(data)
-	if _, err := s.Write(data); err != nil {
-		t.Fatal(err)
-	}
-	c.Close()
-	got := make([]byte, len(data))
-	if k, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, data) {
-		t.Errorf("%d bytes arrived, %v", k, err)
 	}
 }
 
