@@ -4,8 +4,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+
+	"safing/netmap"
 )
 
 const (
@@ -58,6 +61,32 @@ func TestExampleSettings(t *testing.T) {
 	for _, name := range []string{"network", "listen", "name", "owner"} {
 		if values[name] == nil {
 			t.Errorf("it does not set %s", name)
+		}
+	}
+}
+
+// The manual explains every setting and every preset.
+func TestManual(t *testing.T) {
+	b, err := os.ReadFile("../../docs/node.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, from := range []reflect.Type{reflect.TypeFor[nodeOptions](), reflect.TypeFor[passphraseFile]()} {
+		for i := range from.NumField() {
+			if name, ok := from.Field(i).Tag.Lookup("toml"); ok {
+				names = append(names, name)
+			} else if !from.Field(i).Anonymous {
+				t.Errorf("the option %s can't be set in a file", from.Field(i).Name)
+			}
+		}
+	}
+	for _, p := range netmap.ExitPresets() {
+		names = append(names, p.Name)
+	}
+	for _, name := range names {
+		if !strings.Contains(string(b), "`"+name+"`") {
+			t.Errorf("docs/node.md does not explain %s", name)
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +100,34 @@ port17_round_trip_seconds_count 3
 	problems, err := testutil.CollectAndLint(c)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
+	}
+}
+
+// The manual explains every metric.
+func TestManual(t *testing.T) {
+	b, err := os.ReadFile("../../docs/node.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCollector(func() node.Stats {
+		return node.Stats{
+			MonthlyVolume: 1, Links: map[node.LinkKind]int{{}: 1},
+			Ended: node.Ended{Links: map[cell.Reason]uint64{cell.Finished: 1}},
+		}
+	})
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(c)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(families) < 20 {
+		t.Errorf("%d metrics", len(families))
+	}
+	for _, f := range families {
+		if !regexp.MustCompile("`" + f.GetName() + "[`{]").Match(b) {
+			t.Errorf("docs/node.md does not explain %s", f.GetName())
+		}
 	}
 }
 
