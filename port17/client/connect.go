@@ -29,7 +29,7 @@ func readConnect(r *bufio.Reader, w net.Conn) (*proxyRequest, error) {
 			"set it as the SOCKS5 proxy (with curl: --proxy socks5h://ADDRESS), which also carries plain HTTP.")
 		return nil, fmt.Errorf("http: method %s", request.Method)
 	}
-	to, err := parseAuthority(request.Host)
+	to, err := ParseRequest(request.Host)
 	if err == nil {
 		_, err = to.target()
 	}
@@ -62,8 +62,9 @@ func statusOf(err error) int {
 	return http.StatusBadGateway
 }
 
-// parseAuthority reads host:port.
-func parseAuthority(text string) (Request, error) {
+// ParseRequest reads a destination, as host:port. The host is a name or an
+// address.
+func ParseRequest(text string) (Request, error) {
 	host, portText, err := net.SplitHostPort(text)
 	if err != nil {
 		return Request{}, err

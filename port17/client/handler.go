@@ -38,7 +38,7 @@ func (c *Client) Handler() http.Handler {
 
 func (c *Client) serveRoute(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	request, err := parseAuthority(q.Get("destination"))
+	request, err := ParseRequest(q.Get("destination"))
 	if err == nil {
 		request.Level, err = route.ParseLevel(q.Get("level"))
 	}

@@ -109,7 +109,7 @@ func targetOf(a net.Addr) (cell.Target, error) {
 	if u, ok := a.(*net.UDPAddr); ok {
 		return Request{Addr: u.AddrPort()}.target()
 	}
-	r, err := parseAuthority(a.String())
+	r, err := ParseRequest(a.String())
 	if err != nil {
 		return cell.Target{}, err
 	}
