@@ -91,7 +91,7 @@ func FuzzReceive(f *testing.F) {
 				if err != nil {
 					break
 				}
-				if from.Validate() != nil || n > len(b) {
+				if from.Validate() != nil || n > len(cells)*size {
 					t.Fatalf("a datagram of %d bytes from %v", n, from)
 				}
 			}
