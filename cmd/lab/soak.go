@@ -29,7 +29,7 @@ type soakCommand struct {
 func (c *soakCommand) Help() string {
 	return "Streams of all kinds go through the network while nodes are killed, stopped and frozen and a hostile neighbour annoys them; " +
 		"with --delay, --loss or --rate, links are cut and slowed down, too. Every byte is checked. " +
-		"At the end the network must serve again as if nothing had been, and use no more memory, files and goroutines than before.\n\n" +
+		"At the end the network must serve again as if nothing had been, and use no more memory, files and goroutines than before. Ctrl-C ends it early.\n\n" +
 		"The exit code is 1 if a byte was wrong, a stream ended too early without an error or was stuck, a program crashed, or something was left over."
 }
 
@@ -66,13 +66,12 @@ func (c *soakCommand) Run(ctx context.Context, io command.IO) error {
 		return err
 	}
 	s := &soaking{command: c, io: io, world: w, begun: time.Now()}
-	err = s.run(ctx)
-	if err != nil && ctx.Err() == nil {
+	if err := interrupted(ctx, s.run(ctx)); err != nil {
 		w.close()
 		return fmt.Errorf("%w; the logs are in %s", err, w.logs())
 	}
 	w.remove()
-	return interrupted(ctx, err)
+	return nil
 }
 
 func (s *soaking) run(ctx context.Context) error {
@@ -94,15 +93,16 @@ func (s *soaking) run(ctx context.Context) error {
 	if err := s.recovered(ctx); err != nil {
 		return err
 	}
-	s.phase(ctx, min(warmUp, s.command.For), nil)
+	if err := s.phase(ctx, min(warmUp, s.command.For), nil); err != nil {
+		return err
+	}
 	s.base = s.atRest(ctx, nil)
 	disturbed := s.phase(ctx, s.command.For, s.chaos.run)
-	if ctx.Err() != nil {
-		s.summary(nil)
-		return context.Cause(ctx)
-	}
 	if disturbed != nil {
 		return disturbed
+	}
+	if ctx.Err() != nil { // the user has seen enough
+		return s.summary(s.use())
 	}
 	if err := s.recovered(ctx); err != nil {
 		s.bug("%v", err)
