@@ -7,6 +7,7 @@ import (
 	mrand "math/rand/v2"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,7 @@ type Hostile struct {
 	Seed uint64
 
 	acts, bursts atomic.Uint64
+	silent       sync.WaitGroup
 }
 
 const (
@@ -38,6 +40,7 @@ func (h *Hostile) Counts() (acts, bursts uint64) { return h.acts.Load(), h.burst
 // Run annoys one node after the other until the context ends. That a node ends
 // the connection is no error.
 func (h *Hostile) Run(ctx context.Context) {
+	defer h.silent.Wait()
 	lots := mrand.New(mrand.NewPCG(h.Seed, 0))
 	acts := []func(context.Context, netip.AddrPort, netmap.Node, *mrand.Rand) error{h.garbage, h.silence, h.flood, h.nonsense, h.leave}
 	for ctx.Err() == nil {
@@ -78,13 +81,13 @@ func (h *Hostile) silence(ctx context.Context, at netip.AddrPort, _ netmap.Node,
 	b := make([]byte, lots.IntN(cell.Size))
 	rand.Read(b)
 	conn.Write(b) //nolint:errcheck // the node may end it
-	go func() {
+	h.silent.Go(func() {
 		defer conn.Close()
 		select {
 		case <-ctx.Done():
 		case <-time.After(hostileWait):
 		}
-	}()
+	})
 	return nil
 }
 
