@@ -3,6 +3,8 @@
 package link_test
 
 import (
+	"fmt"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -41,23 +43,69 @@ func BenchmarkWrapping(b *testing.B) {
 			b.ReportAllocs()
 			before := cpuTime()
 			b.ResetTimer()
-			var cells [link.MaxCells]*cell.Buf
-			for sent := 0; sent < b.N; {
-				some := cells[:min(len(cells), b.N-sent)]
-				for i := range some {
-					some[i] = l.Pool().Get()
-				}
-				for g.Queued() > 64*link.MaxCells {
-					time.Sleep(20 * time.Microsecond)
-				}
-				if err := g.Push(cell.Relay, some...); err != nil {
-					b.Fatal(err)
-				}
-				sent += len(some)
-			}
+			pour(b, g, b.N)
 			<-s.done
 			b.ReportMetric((cpuTime()-before).Seconds()/(float64(b.N)*cell.Size/1e9), "cpu-s/GB")
 		})
+	}
+}
+
+// BenchmarkParallel measures 64 circuits, one way over loopback, that are spread
+// over links beside each other. Both nodes are in this process.
+func BenchmarkParallel(b *testing.B) {
+	const circuits = 64
+	for _, parallel := range []int{1, 2, 4} {
+		b.Run(fmt.Sprint(parallel), func(b *testing.B) {
+			each := b.N/circuits + 1
+			var arriving sync.WaitGroup
+			arriving.Add(circuits)
+			n, listener := newWrapped(b, netmap.TCP)
+			n.serve(b, listener, link.Config{Accept: func(*link.Leg) link.Receiver {
+				s := &sink{want: each + 4, done: make(chan struct{})}
+				go func() {
+					<-s.done
+					arriving.Done()
+				}()
+				return s
+			}})
+			var links []*link.Link
+			for range parallel {
+				links = append(links, dial(b, n.Node, link.Config{}))
+			}
+			var legs []*link.Leg
+			for range circuits {
+				g, _ := open(b, link.LeastBusy(links, time.Minute))
+				legs = append(legs, g)
+			}
+			b.SetBytes(cell.Size)
+			before := cpuTime()
+			b.ResetTimer()
+			for _, g := range legs {
+				go pour(b, g, each)
+			}
+			arriving.Wait()
+			b.ReportMetric((cpuTime()-before).Seconds()/(float64(each*circuits)*cell.Size/1e9), "cpu-s/GB")
+		})
+	}
+}
+
+// pour sends count cells as fast as the link takes them.
+func pour(b *testing.B, g *link.Leg, count int) {
+	var cells [link.MaxCells]*cell.Buf
+	pool := g.Link().Pool()
+	for count > 0 {
+		some := cells[:min(len(cells), count)]
+		for i := range some {
+			some[i] = pool.Get()
+		}
+		for g.Queued() > 16*link.MaxCells {
+			time.Sleep(20 * time.Microsecond)
+		}
+		if err := g.Push(cell.Relay, some...); err != nil {
+			b.Error(err)
+			return
+		}
+		count -= len(some)
 	}
 }
 

@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -22,7 +24,11 @@ func (n *Node) listen(ctx context.Context) error {
 	if err := n.config.checkListen(); err != nil {
 		return fmt.Errorf("start node: %w", err)
 	}
-	own := wrap.Config{Node: n.id, Certificate: n.config.TLSCert, Key: n.config.TLSKey, Log: n.config.Log}
+	reset, err := hkdf.Key(sha256.New, n.config.Identity.Seed(), nil, "port17 quic reset v1", sha256.Size)
+	if err != nil {
+		return fmt.Errorf("start node: %w", err)
+	}
+	own := wrap.Config{Node: n.id, ResetKey: (*[32]byte)(reset), Certificate: n.config.TLSCert, Key: n.config.TLSKey, Log: n.config.Log}
 	for _, all := range []struct {
 		in        netmap.Wrapping
 		addresses []string

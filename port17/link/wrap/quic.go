@@ -95,7 +95,7 @@ func listenQUIC(ctx context.Context, address string, c Config) (*Listener, error
 	l := newListener(socket.LocalAddr())
 	var open sync.WaitGroup // connections: the socket is theirs
 	transport := &quic.Transport{
-		Conn: socket,
+		Conn: socket, StatelessResetKey: (*quic.StatelessResetKey)(c.ResetKey),
 		VerifySourceAddress: func(net.Addr) bool {
 			return l.halfOpen.Load() > maxHalfOpen/2 // then it costs a round trip to be counted
 		},

@@ -2,8 +2,11 @@ package wrap
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
+	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -97,6 +100,47 @@ func TestQUICHalfOpen(t *testing.T) {
 	io.Copy(io.Discard, other) //nolint:errcheck // until it has gone
 	other.Close()
 	l.halfOpen.Add(maxHalfOpen/3 - maxHalfOpen)
+}
+
+// Who was connected to a node that has crashed learns that from the one that has
+// taken its place.
+func TestReset(t *testing.T) {
+	key := [32]byte{1}
+	own, err := selfSigned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &quic.Transport{Conn: socket, StatelessResetKey: (*quic.StatelessResetKey)(&key)}
+	crashing, err := transport.Listen(&tls.Config{NextProtos: []string{alpn}, Certificates: []tls.Certificate{own}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := netip.MustParseAddrPort(socket.LocalAddr().String())
+	c, err := Dial(t.Context(), someNode, netmap.Entrance{Wrapping: netmap.QUIC, Addr: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := crashing.Accept(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	socket.Close() // nothing more can be said
+	transport.Close()
+	l, err := Listen(t.Context(), netmap.QUIC, at.String(), Config{Node: someNode, ResetKey: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Wait()
+	defer l.Close()
+	c.Write(make([]byte, 1000)) //nolint:errcheck // Read tells
+	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("after the crash: %v, want a reset", err)
+	}
 }
 
 func TestWindows(t *testing.T) {

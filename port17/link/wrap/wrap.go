@@ -48,6 +48,10 @@ func Of(c net.Conn) netmap.Wrapping {
 type Config struct {
 	// Node is whose links come in.
 	Node netmap.NodeID
+	// ResetKey is a secret of the node's, the same after a restart: with it, QUIC
+	// tells those at once who were connected to a node that has crashed. Without
+	// one they find out by themselves.
+	ResetKey *[32]byte
 	// Certificate and Key are PEM files for TLS, read again when they change. If
 	// empty, a certificate is made that nobody can check.
 	Certificate, Key string
