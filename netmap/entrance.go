@@ -13,7 +13,7 @@ type Wrapping uint8
 // themselves.
 const (
 	TCP  Wrapping = iota // nothing but TCP
-	QUIC                 // for networks that lose packets
+	QUIC                 // for networks that hold TCP up
 	TLS                  // TLS and WebSocket, for networks that let nothing but web sites through
 )
 

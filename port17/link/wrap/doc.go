@@ -1,5 +1,5 @@
 // Package wrap carries the bytes of links in something else than plain TCP: in
-// QUIC, for networks that lose packets, or in WebSocket over TLS, for networks
+// QUIC, for networks that hold TCP up, or in WebSocket over TLS, for networks
 // that let nothing but web sites through.
 //
 //	link ── net.Conn ──► QUIC: one stream of one connection
