@@ -76,8 +76,8 @@ func (s *silent) await(t testing.TB, conn *client.Conn) {
 	t.Helper()
 	select {
 	case <-s.got:
-	case <-time.After(20 * time.Second):
-		conn.SetReadDeadline(time.Now())
+	case <-time.After(10 * time.Second):
+		conn.SetReadDeadline(time.Now().Add(time.Second))
 		_, err := conn.Read(make([]byte, 1))
 		t.Fatalf("nothing was sent through %v: %v", conn.Route(), err)
 	}
@@ -160,6 +160,9 @@ func TestBreakBeforeRequest(t *testing.T) {
 		_, err := conn.Read(make([]byte, 1))
 		broken(t, err)
 		next := dial(t, c, client.Request{Addr: to.addr})
+		if slices.Contains(next.Route(), conn.Route()[hop]) {
+			t.Errorf("the next connection passes node %d, which died", hop+1)
+		}
 		if _, err := io.WriteString(next, "next"); err != nil {
 			t.Fatal(err)
 		}

@@ -174,29 +174,42 @@ func (s *shared) heed(err error) error {
 // build creates the circuit without a connection on it.
 func (s *shared) build() (*circuit.Circuit, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	_, err := s.dialLocked(nil, nil)
-	return s.circuit, err
+	c := s.circuit
+	s.mu.Unlock()
+	if c == nil {
+		s.blame(err)
+	}
+	return c, err
 }
 
 // open opens a stream. The first one builds the circuit.
 func (s *shared) open(t cell.Target, early []byte) (*stream.Stream, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.openLocked(t, early)
+	to, err := s.openLocked(t, early)
+	unbuilt := s.circuit == nil
+	s.mu.Unlock()
+	if unbuilt { // else it has blamed somebody itself
+		s.blame(err)
+	}
+	return to, err
 }
 
 // openPackets opens an association. Early data is the first datagram.
 func (s *shared) openPackets(early []byte) (*stream.Datagrams, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	to, err := s.openLocked(cell.Target{UDP: true}, early)
-	if err != nil {
-		return nil, err
+	unbuilt := s.circuit == nil
+	var d *stream.Datagrams
+	if err == nil {
+		d = stream.NewDatagrams(to)
+		s.client.running.Go(d.Run)
 	}
-	d := stream.NewDatagrams(to)
-	s.client.running.Go(d.Run)
-	return d, nil
+	s.mu.Unlock()
+	if unbuilt {
+		s.blame(err)
+	}
+	return d, err
 }
 
 func (s *shared) openLocked(t cell.Target, early []byte) (*stream.Stream, error) {
