@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"safing/internal/socks"
@@ -91,7 +92,11 @@ func halfClose(_ context.Context, w *worker) error {
 	if err != nil {
 		conn.Close() // so that sending ends
 	}
-	return errors.Join(err, <-sent)
+	failed := <-sent
+	if errors.Is(failed, syscall.ECONNRESET) || errors.Is(failed, syscall.EPIPE) {
+		return failed // the system tells of a reset once: who reads after that finds an end
+	}
+	return errors.Join(err, failed)
 }
 
 // idle exchanges a message now and then.
