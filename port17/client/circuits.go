@@ -15,7 +15,8 @@ import (
 
 const (
 	sweepEvery  = 30 * time.Second
-	maxAttempts = 4 // routes that are tried until an entry answers
+	maxGroupsAt = 512 // that have circuits, until those unused the longest are closed
+	maxAttempts = 4   // routes that are tried until an entry answers
 )
 
 // ErrClosed means that the client was closed.
@@ -82,6 +83,12 @@ func (c *Client) enter(n need, s *shared) (*shared, error) {
 func (c *Client) addLocked(n need, s *shared) {
 	s.group, s.request = n.group, n.request
 	c.circuits[n.group] = append(c.circuits[n.group], s)
+	if len(c.circuits) > maxGroupsAt {
+		select {
+		case c.crowded <- struct{}{}:
+		default:
+		}
+	}
 	if len(c.exits) >= maxGroups {
 		clear(c.exits)
 	}
@@ -120,7 +127,9 @@ func (s *shared) leaves(m *netmap.Map) bool {
 	})
 }
 
-// sweep closes circuits that nobody uses any more.
+// sweep closes circuits that nobody uses any more. When there are many, as a
+// program that isolates each of its connections makes them, it leaves few of
+// those that nobody uses at the moment.
 func (c *Client) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -129,14 +138,39 @@ func (c *Client) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-c.crowded:
 		}
 		c.mu.Lock()
-		over := slices.DeleteFunc(c.allLocked(), func(s *shared) bool { return !s.over() })
+		over := slices.DeleteFunc(c.allLocked(), func(s *shared) bool { return !s.over(idleFor) })
 		c.mu.Unlock()
-		for _, s := range over {
-			c.remove(s)
-			s.close()
-		}
+		c.closeAll(over)
+		c.mu.Lock()
+		unused := c.excessLocked()
+		c.mu.Unlock()
+		c.closeAll(unused)
 		c.wakePreparer()
 	}
+}
+
+func (c *Client) closeAll(over []*shared) {
+	for _, s := range over {
+		c.remove(s)
+		s.close()
+	}
+}
+
+// excessLocked returns what to close when too many groups have circuits: those
+// that have not been used for longest, of which nobody uses.
+func (c *Client) excessLocked() (unused []*shared) {
+	if len(c.circuits) <= maxGroupsAt {
+		return nil
+	}
+	all := slices.Concat(slices.Collect(maps.Values(c.circuits))...)
+	slices.SortFunc(all, func(a, b *shared) int { return a.lastAsked().Compare(b.lastAsked()) })
+	for _, s := range all {
+		if len(unused) < len(c.circuits)-maxGroupsAt*3/4 && s.over(0) {
+			unused = append(unused, s)
+		}
+	}
+	return unused
 }

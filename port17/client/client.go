@@ -56,6 +56,7 @@ type Client struct {
 	stop      context.CancelFunc
 	running   sync.WaitGroup
 	wake      chan struct{} // a token when circuits may have to be built ahead
+	crowded   chan struct{} // a token when there are many circuits
 
 	mu       sync.Mutex
 	closed   bool
@@ -100,6 +101,7 @@ func New(ctx context.Context, c Config) (*Client, error) {
 		circuits:  make(map[group][]*shared),
 		exits:     make(map[group]netmap.Node),
 		wake:      make(chan struct{}, 1),
+		crowded:   make(chan struct{}, 1),
 		newer:     make(map[told]*netmap.Descriptor),
 	}
 	client.sample = newSample(filepath.Join(c.State, "entries.json"), c.Wrappings, c.Log)

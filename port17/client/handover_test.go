@@ -179,3 +179,24 @@ func TestNodeLeavesTheMap(t *testing.T) {
 		say(t, old, "old")
 	}
 }
+
+// Somebody who isolates each of many connections does not keep circuits for all
+// of them. One that is in use stays.
+func TestManyGroups(t *testing.T) {
+	n := testnet.Start(t, 5)
+	c := start(t, n)
+	to := echo(t)
+	first := dial(t, c, client.Request{Addr: to, Isolation: "first"})
+	say(t, first, "hello")
+	most := 0
+	for i := range 600 {
+		conn := dial(t, c, client.Request{Addr: to, Isolation: fmt.Sprint(i)})
+		say(t, conn, "x")
+		conn.Close()
+		most = max(most, c.Status().Circuits)
+	}
+	if most > 560 { // some are built while others are closed
+		t.Errorf("there were %d circuits at once", most)
+	}
+	say(t, first, "still there")
+}

@@ -289,11 +289,12 @@ func (s *shared) close() {
 	}
 }
 
-// over says whether the circuit is of no more use. Then nobody uses it again.
-func (s *shared) over() bool {
+// over says whether the circuit is of no more use, as it is old, or nobody has
+// used it for longer than it is kept. Then nobody uses it again.
+func (s *shared) over(kept time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.users > 0 || s.freshLocked() && time.Since(s.idle) <= idleFor {
+	if s.users > 0 || s.freshLocked() && time.Since(s.idle) <= kept {
 		return false
 	}
 	s.retired = true
