@@ -430,7 +430,7 @@ func TestNetworkFile(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"":                            "name",
-		"nme = 'x'":                   "unknown setting nme",
+		"nme = 'x'":                   `network.toml:1:1: there is no setting "nme"`,
 		"name = 'x'":                  "names no [[authority]]",
 		"name = 'x'\n[[authority]]\n": "threshold 0",
 		"name = 'x'\nthreshold=1\n[[authority]]\nurl='ftp:'":              "has to begin with http",

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"golang.org/x/mod/sumdb/note"
+
+	"safing/internal/settings"
 )
 
 // Errors of Verify.
@@ -47,23 +48,11 @@ type Authority struct {
 	Key string `toml:"key"`
 }
 
-// maxNetworkFile bounds what is read of a network file, in bytes.
-const maxNetworkFile = 64 << 10
-
 // LoadNetwork reads a network's file.
 func LoadNetwork(path string) (*Network, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("load network: %w", err)
-	}
-	defer f.Close()
 	var network Network
-	if err := toml.NewDecoder(io.LimitReader(f, maxNetworkFile)).DisallowUnknownFields().Decode(&network); err != nil {
-		var strict *toml.StrictMissingError
-		if errors.As(err, &strict) {
-			err = fmt.Errorf("unknown setting %s", strings.Join(strict.Errors[0].Key(), "."))
-		}
-		return nil, fmt.Errorf("load network %s: %w", path, err)
+	if err := settings.Load(path, &network); err != nil {
+		return nil, fmt.Errorf("load network: %w", err)
 	}
 	if err := network.validate(); err != nil {
 		return nil, fmt.Errorf("load network %s: %w", path, err)

@@ -1,19 +1,15 @@
 package portmaster
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 	"reflect"
-	"strings"
 	"time"
 
-	"github.com/pelletier/go-toml/v2"
-
+	"safing/internal/settings"
 	"safing/profile"
 )
 
@@ -76,7 +72,6 @@ func (d *Duration) UnmarshalText(b []byte) error {
 
 const (
 	settingsFile    = "portmaster.toml"
-	settingsLimit   = 1 << 20
 	listLimit       = 64
 	shortestRefresh = time.Second
 	defaultRefresh  = time.Hour
@@ -92,9 +87,9 @@ func defaultUpstreams() []string {
 // there is an empty one. Relative paths in it are relative to the folder.
 func LoadSettings(state string) (Settings, error) {
 	path := filepath.Join(state, settingsFile)
-	b, err := os.ReadFile(path)
+	b, err := settings.Read(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Settings{}, fmt.Errorf("read the settings: %w", err)
+		return Settings{}, err
 	}
 	return parseSettings(path, b)
 }
@@ -103,31 +98,13 @@ func LoadSettings(state string) (Settings, error) {
 // file:line:column where the file can be blamed for a place.
 func parseSettings(path string, b []byte) (Settings, error) {
 	var s Settings
-	if len(b) > settingsLimit {
-		return s, fmt.Errorf("%s: larger than %d bytes", path, settingsLimit)
-	}
-	d := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
-	if err := d.Decode(&s); err != nil {
-		return Settings{}, settingsError(path, err)
+	if err := settings.Decode(path, b, &s); err != nil {
+		return Settings{}, err
 	}
 	if err := s.complete(filepath.Dir(path)); err != nil {
 		return Settings{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, nil
-}
-
-// settingsError says where the file is wrong.
-func settingsError(path string, err error) error {
-	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
-		e := strict.Errors[0]
-		row, column := e.Position()
-		return fmt.Errorf("%s:%d:%d: there is no setting %q", path, row, column, strings.Join(e.Key(), "."))
-	}
-	if e, ok := errors.AsType[*toml.DecodeError](err); ok {
-		row, column := e.Position()
-		return fmt.Errorf("%s:%d:%d: %s", path, row, column, strings.TrimPrefix(e.Error(), "toml: "))
-	}
-	return fmt.Errorf("%s: %w", path, err)
 }
 
 // complete checks the settings and fills in the defaults.

@@ -1,23 +1,17 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
-	"github.com/pelletier/go-toml/v2"
-)
 
-// maxSettings bounds a settings file, in bytes.
-const maxSettings = 1 << 20
+	"safing/internal/settings"
+)
 
 // A settingsFile is the option --config: a TOML file whose settings are the
 // options of nodeOptions, with _ for -. Options of the command line come first.
@@ -60,41 +54,15 @@ func below(dir, path string) string {
 // readSettings returns what the file says. Errors begin with file:line:column
 // where the file can be blamed for a place.
 func readSettings(path string) (map[string]any, error) {
-	f, err := os.Open(path)
+	b, err := settings.Read(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the settings: %w", err)
+		return nil, err
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxSettings+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the settings: %w", err)
-	}
-	if len(b) > maxSettings {
-		return nil, fmt.Errorf("%s: larger than %d bytes", path, maxSettings)
-	}
-	var known nodeOptions
-	if err := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields().Decode(&known); err != nil {
-		return nil, placed(path, err)
+	if err := settings.Decode(path, b, new(nodeOptions)); err != nil {
+		return nil, err
 	}
 	var values map[string]any
-	if err := toml.Unmarshal(b, &values); err != nil {
-		return nil, placed(path, err)
-	}
-	return values, nil
-}
-
-// placed says where the file is wrong.
-func placed(path string, err error) error {
-	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
-		e := strict.Errors[0]
-		row, column := e.Position()
-		return fmt.Errorf("%s:%d:%d: there is no setting %q", path, row, column, strings.Join(e.Key(), "."))
-	}
-	if e, ok := errors.AsType[*toml.DecodeError](err); ok {
-		row, column := e.Position()
-		return fmt.Errorf("%s:%d:%d: %s", path, row, column, strings.TrimPrefix(e.Error(), "toml: "))
-	}
-	return fmt.Errorf("%s: %w", path, err)
+	return values, settings.Decode(path, b, &values)
 }
 
 // A span is a time, written as 90s, 10m or 1h30m.
