@@ -165,6 +165,17 @@ func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 	return n, c.shared.heed(err)
 }
 
+// pour is WriteTo without a goroutine while nothing arrives.
+func (c *Conn) pour(w io.Writer, over func(error)) {
+	go func() {
+		if err := c.wait(); err != nil {
+			over(err)
+			return
+		}
+		c.stream.Pour(w, func(err error) { over(c.shared.heed(err)) })
+	}()
+}
+
 // CloseWrite says to the destination that nothing more comes.
 func (c *Conn) CloseWrite() error {
 	c.start(nil)

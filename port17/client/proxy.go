@@ -2,6 +2,7 @@ package client
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -76,23 +77,36 @@ func (c *Client) ServeSOCKS(ctx context.Context, l net.Listener, r Request) erro
 			continue
 		}
 		running.Go(func() {
-			defer func() { <-slots }()
-			defer conn.Close()
 			unregister := context.AfterFunc(ctx, func() { conn.Close() })
-			defer unregister()
-			c.serveProxy(ctx, conn.(*net.TCPConn), r)
+			done := func() {
+				unregister()
+				conn.Close()
+				<-slots
+			}
+			to, sent := c.serveProxy(ctx, conn.(*net.TCPConn), r)
+			if to == nil {
+				done()
+				return
+			}
+			running.Go(func() { // what came before has made this goroutine's stack large
+				splice(conn.(*net.TCPConn), sent, to)
+				to.Close()
+				done()
+			})
 		})
 	}
 }
 
-// serveProxy answers one connection of a proxy's user.
-func (c *Client) serveProxy(ctx context.Context, conn *net.TCPConn, as Request) {
+// serveProxy answers one connection of a proxy's user. If that asks for a
+// connection through the network, it returns it, and what has been sent already;
+// otherwise it returns once all is over.
+func (c *Client) serveProxy(ctx context.Context, conn *net.TCPConn, as Request) (to *Conn, sent []byte) {
 	conn.SetDeadline(time.Now().Add(requestTimeout))
 	// What follows the request is read from the connection itself.
 	r := bufio.NewReaderSize(io.LimitReader(conn, maxRequest), 4096)
 	first, err := r.Peek(1)
 	if err != nil {
-		return
+		return nil, nil
 	}
 	read := readConnect
 	if first[0] == socksVersion {
@@ -101,31 +115,31 @@ func (c *Client) serveProxy(ctx context.Context, conn *net.TCPConn, as Request) 
 	request, err := read(r, conn)
 	if err != nil {
 		c.config.Log.Debug("a proxy request was refused", "error", err)
-		return
+		return nil, nil
 	}
 	as.Host, as.Addr, as.Isolation = request.Host, request.Addr, request.Isolation
 	request.Request = as
 	if request.associate != nil {
 		conn.SetDeadline(time.Time{})
 		c.serveAssociation(ctx, conn, request)
-		return
+		return nil, nil
 	}
 	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	to, err := c.Dial(dialCtx, request.Request)
-	if err != nil {
+	if to, err = c.Dial(dialCtx, request.Request); err != nil {
 		request.refuse(err)
 		// The error may name the destination.
 		c.config.Log.Warn("a connection could not be opened")
 		c.config.Log.Debug("a connection could not be opened", "error", err)
-		return
+		return nil, nil
 	}
-	defer to.Close()
 	if request.accept() != nil {
-		return
+		to.Close()
+		return nil, nil
 	}
 	conn.SetDeadline(time.Time{})
-	splice(conn, r, to)
+	sent, _ = r.Peek(r.Buffered()) // it fails for more than that
+	return to, bytes.Clone(sent)
 }
 
 // timedOut says whether what failed did so as its time was over.
@@ -134,35 +148,36 @@ func timedOut(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// splice copies both ways until both have ended. What the reader has buffered
+// splice copies both ways until both have ended. What has been sent already
 // comes before the rest of the connection.
-func splice(conn *net.TCPConn, buffered *bufio.Reader, to *Conn) {
-	var forward sync.WaitGroup
+func splice(conn *net.TCPConn, sent []byte, to *Conn) {
 	var answered atomic.Bool // the user has been told that nothing more comes
-	forward.Go(func() {
-		err := forwardAll(conn, buffered, to)
-		if err == nil {
-			// A reset that a write has met is an end to the next read.
-			if _, gone := conn.Write(nil); gone != nil && !answered.Load() {
-				err = gone
-			}
+	over := make(chan struct{})
+	to.pour(conn, func(err error) {
+		if err != nil {
+			conn.SetLinger(0) //nolint:errcheck // a connection that is gone needs none
+			conn.Close()
+		} else {
+			answered.Store(true)
+			conn.CloseWrite()
 		}
-		switch {
-		case err == nil:
-			to.CloseWrite()
-		case ofSocket(err):
-			to.Reset()
-		}
+		to.OnStop(func(bool) { conn.CloseRead() })
+		close(over)
 	})
-	if _, err := to.WriteTo(conn); err != nil {
-		conn.SetLinger(0) //nolint:errcheck // a connection that is gone needs none
-		conn.Close()
-	} else {
-		answered.Store(true)
-		conn.CloseWrite()
+	err := forward(conn, sent, to)
+	if err == nil {
+		// A reset that a write has met is an end to the next read.
+		if _, gone := conn.Write(nil); gone != nil && !answered.Load() {
+			err = gone
+		}
 	}
-	to.OnStop(func(bool) { conn.CloseRead() })
-	forward.Wait()
+	switch {
+	case err == nil:
+		to.CloseWrite()
+	case ofSocket(err):
+		to.Reset()
+	}
+	<-over
 }
 
 // ofSocket says whether it was the user's connection that failed, not the one
@@ -172,9 +187,9 @@ func ofSocket(err error) bool {
 	return errors.As(err, &number) || errors.Is(err, net.ErrClosed)
 }
 
-func forwardAll(conn *net.TCPConn, buffered *bufio.Reader, to *Conn) error {
-	if n := buffered.Buffered(); n > 0 {
-		if _, err := io.CopyN(to, buffered, int64(n)); err != nil {
+func forward(conn *net.TCPConn, sent []byte, to *Conn) error {
+	if len(sent) > 0 {
+		if _, err := to.Write(sent); err != nil {
 			return err
 		}
 	}
