@@ -14,11 +14,13 @@ const (
 	maxAddresses = 8
 	maxEntrances = 8
 	maxPrekeys   = 8
-	maxLinks     = 256
 	maxRules     = 128
 	maxDelay     = 10 * time.Second
 	maxPadding   = 1000 // cells a second
 )
+
+// MaxLinks is how many links a descriptor has at most.
+const MaxLinks = 256
 
 // Validate checks every bound of docs/spec/netmap.md#descriptor. The error
 // wraps [ErrDescriptor].
@@ -51,7 +53,7 @@ func (d *Descriptor) Validate() error {
 		{"addresses", len(d.Addresses), maxAddresses, true},
 		{"entrances", len(d.Entrances), maxEntrances, false},
 		{"prekeys", len(d.Prekeys), maxPrekeys, false},
-		{"links", len(d.Links), maxLinks, false},
+		{"links", len(d.Links), MaxLinks, false},
 		{"exit rules", len(d.Exit.rules), maxRules, false},
 	} {
 		if f.n > f.most || f.atLeastOnce && f.n == 0 {

@@ -27,6 +27,7 @@ type clientCommand struct {
 	Delay    time.Duration `help:"How long cells wait at each node on the average, so that times say less, such as 50ms; at the level extreme that much at least. Nodes offer up to 1s." default:"0s"`
 	Shape    shape.Shape   `help:"How circuits are padded: none, constant:RATE (cells of 4 kB a second in each direction, always), light or heavy; at the level extreme constant:32 unless another is named." default:"none" placeholder:"SHAPE"`
 	Wrapping string        `help:"What links to the network travel in: tcp, quic (for networks that hold TCP up), tls (WebSocket over TLS, for networks that let nothing but web sites through), or auto, which takes the first of these that works." enum:"auto,tcp,quic,tls" default:"auto"`
+	Parallel int           `help:"Links that it keeps to each entry, 8 at most." default:"2"`
 	Ahead    int           `help:"How many circuits are built before they are asked for, at most. Without connections in the last ten minutes there are none." default:"6"`
 	Wait     time.Duration `help:"How long to wait for the network." default:"1m"`
 	Verbose  bool          `help:"Log what a developer wants to see." short:"v"`
@@ -59,7 +60,7 @@ func (c *clientCommand) Run(ctx context.Context, io command.IO) error {
 		}
 		wrappings = []netmap.Wrapping{w}
 	}
-	client, err := client.New(ctx, client.Config{Network: network, State: c.State, Wrappings: wrappings, Level: c.Level, Delay: c.Delay, Shape: c.Shape, Ahead: ahead, Log: log})
+	client, err := client.New(ctx, client.Config{Network: network, State: c.State, Wrappings: wrappings, Level: c.Level, Delay: c.Delay, Shape: c.Shape, Ahead: ahead, Parallel: c.Parallel, Log: log})
 	if err != nil {
 		return errors.Join(err, proxies.close(), api.Close())
 	}

@@ -64,6 +64,9 @@ func (o *nodeOptions) config() (node.Config, error) {
 	if o.Rate > 0 && o.Rate < node.MinRate {
 		return node.Config{}, fmt.Errorf("a rate of %d bytes a second is too little: set at least %d kB, or 0 for none", o.Rate, node.MinRate/1000)
 	}
+	if o.MaxLinks > netmap.MaxLinks {
+		return node.Config{}, fmt.Errorf("links to %d nodes are too many: set at most %d", o.MaxLinks, netmap.MaxLinks)
+	}
 	network, err := netmap.LoadNetwork(o.Network)
 	if err != nil {
 		return node.Config{}, err

@@ -34,7 +34,7 @@ func (c *nodeCheck) Run(ctx context.Context, io command.IO, o *nodeOptions) erro
 		Network: config.Network, Listen: config.Listen, ListenQUIC: config.ListenQUIC, ListenTLS: config.ListenTLS, TLSHost: config.TLSHost,
 		Exit: config.Exit, Contact: config.Contact, State: config.State,
 		Key: o.identityFile(), Passphrase: passphrase,
-		Links: node.DefaultMaxClients + 2*config.MaxLinks, Connections: config.ExitLimits.Connections,
+		Links: node.DefaultMaxClients + config.Parallel*config.MaxLinks, Connections: config.ExitLimits.Connections,
 	})
 	if err := printFindings(io, findings, c.JSON); err != nil {
 		return err

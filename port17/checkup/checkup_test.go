@@ -92,7 +92,7 @@ func TestRun(t *testing.T) {
 	}
 	want(t, all, "key", OK, n.ID().String())
 	want(t, all, "state", OK, "MB left")
-	want(t, all, "exit", Warning, "says not how to reach its operator")
+	want(t, all, "exit", Warning, "does not say how to reach its operator")
 	want(t, all, "map", OK, "with 4 nodes")
 	want(t, all, "clock", OK, "as the authority's")
 	want(t, all, "address", OK, "127.0.0.9 is this machine's")

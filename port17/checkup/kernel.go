@@ -17,6 +17,7 @@ const sysctls = "/proc/sys"
 type setting struct {
 	name  string // such as net/core/somaxconn
 	exit  bool   // of use to exits alone
+	quic  bool   // of use to entrances in QUIC alone
 	well  func(values []int) bool
 	value string // what to set it to
 	why   string
@@ -26,22 +27,22 @@ func settings() []setting {
 	atLeast := func(least int) func([]int) bool { return func(v []int) bool { return len(v) > 0 && v[0] >= least } }
 	return []setting{
 		{
-			"net/core/somaxconn", false, atLeast(1024), "4096",
+			"net/core/somaxconn", false, false, atLeast(1024), "4096",
 			"connections that come at once are lost",
 		}, {
-			"net/ipv4/tcp_slow_start_after_idle", false, func(v []int) bool { return len(v) > 0 && v[0] == 0 }, "0",
+			"net/ipv4/tcp_slow_start_after_idle", false, false, func(v []int) bool { return len(v) > 0 && v[0] == 0 }, "0",
 			"links are slow after each pause",
 		}, {
-			"net/core/rmem_max", false, atLeast(7 << 20), "7500000",
+			"net/core/rmem_max", false, true, atLeast(7 << 20), "7500000",
 			"links in QUIC are slow",
 		}, {
-			"net/core/wmem_max", false, atLeast(7 << 20), "7500000",
+			"net/core/wmem_max", false, true, atLeast(7 << 20), "7500000",
 			"links in QUIC are slow",
 		}, {
-			"net/ipv4/ip_local_port_range", true, func(v []int) bool { return len(v) == 2 && v[1]-v[0] >= 25000 }, "16384 65535",
+			"net/ipv4/ip_local_port_range", true, false, func(v []int) bool { return len(v) == 2 && v[1]-v[0] >= 25000 }, "16384 65535",
 			"there are few ports for connections to one destination",
 		}, {
-			"net/netfilter/nf_conntrack_max", true, atLeast(65536), "262144",
+			"net/netfilter/nf_conntrack_max", true, false, atLeast(65536), "262144",
 			"the firewall forgets connections when there are many",
 		},
 	}
@@ -49,7 +50,7 @@ func settings() []setting {
 
 func (r *report) checkKernel() {
 	for _, s := range settings() {
-		if s.exit && len(r.config.Exit.Rules()) == 0 {
+		if s.exit && len(r.config.Exit.Rules()) == 0 || s.quic && len(r.config.ListenQUIC) == 0 {
 			continue
 		}
 		f, ok := s.check(sysctls)

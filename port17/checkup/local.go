@@ -74,7 +74,7 @@ func (r *report) checkExit() {
 	case len(rules) == 0:
 		r.ok("exit", "none: the node passes cells on only")
 	case r.config.Contact == "":
-		r.warn("exit", "set contact, so that whoever is harmed writes to you first", "the node is an exit, with %d rules, and says not how to reach its operator", len(rules))
+		r.warn("exit", "set contact, so that whoever is harmed writes to you first", "the node is an exit, with %d rules, and does not say how to reach its operator", len(rules))
 	default:
 		r.ok("exit", "%d rules; the operator is reached at %s", len(rules), r.config.Contact)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"safing/port17/cell"
 	"safing/port17/link"
@@ -274,6 +275,36 @@ func TestPingFlood(t *testing.T) {
 		}
 		if l.Err() != nil {
 			t.Error(l.Err())
+		}
+	})
+}
+
+// What an ended circuit has queued can be dropped; the other side still learns
+// of the end. Circuits that live keep theirs.
+func TestDropEnding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, l := responder(t, link.Config{PingEvery: time.Hour})
+		ended, _ := open(t, l)
+		push(t, ended, 4, 60)
+		lives, _ := open(t, l)
+		push(t, lives, 4, 20)
+		synctest.Wait() // the first record is being written; nobody reads it
+		ended.Close(cell.Altered, 3)
+		queued, kept := ended.Queued(), lives.Queued()
+		if n := l.DropEnding(); n != queued || queued == 0 || ended.Queued() != 0 || lives.Queued() != kept {
+			t.Errorf("%d cells were dropped of %d, and %d are left of %d", n, queued, lives.Queued(), kept)
+		}
+		for {
+			for _, b := range p.mustRead() {
+				h := cell.ParseHeader(b)
+				if h.Circuit != ended.ID() || h.Command != cell.Destroy {
+					continue
+				}
+				if reason, distance := cell.ParseDestroy(b[cell.HeaderSize:]); reason != cell.Altered || distance != 3 {
+					t.Errorf("it ended with %s, %d", reason, distance)
+				}
+				return
+			}
 		}
 	})
 }

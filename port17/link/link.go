@@ -153,6 +153,20 @@ func (l *Link) Legs() int { return l.legs.count() }
 // Room returns how many more it can carry.
 func (l *Link) Room() int { return l.config.MaxLegs - l.legs.count() }
 
+// DropEnding drops what is queued for circuits that have ended on this side, and
+// returns how many cells that were. The other side is still told of the end.
+func (l *Link) DropEnding() (cells int) {
+	l.out.mu.Lock()
+	defer l.out.mu.Unlock()
+	for _, g := range l.legs.list() {
+		if g.state == legClosing {
+			cells += g.cells.n
+			g.dropLocked()
+		}
+	}
+	return cells
+}
+
 // Done is closed when the link has ended, all its receivers have been told,
 // and its goroutines are gone.
 func (l *Link) Done() <-chan struct{} { return l.done }
@@ -230,84 +244,4 @@ func (l *Link) Open(r Receiver, burst []*cell.Buf) (*Leg, error) {
 	l.out.listLocked(g)
 	l.out.wake.Signal()
 	return g, nil
-}
-
-// Legs by number. Numbers are never used again on the same link, so a cell
-// that arrives late can't be taken for another circuit's.
-type legs struct {
-	mu    sync.Mutex
-	byID  map[uint32]*Leg
-	own   uint32 // the last number, without cell.ByResponder, that this side used
-	other uint32 // and the other side
-}
-
-const maxNumber = cell.ByResponder - 1
-
-func (s *legs) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.byID)
-}
-
-func (s *legs) find(id uint32) *Leg {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.byID[id]
-}
-
-// used says whether the number belongs to a circuit that exists or existed.
-func (s *legs) used(id uint32, own bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	number := id &^ cell.ByResponder
-	if own {
-		return number <= s.own
-	}
-	return number <= s.other
-}
-
-func (s *legs) addOwn(g *Leg, initiator bool, limit int) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.byID) >= limit || s.own >= maxNumber {
-		return ErrTooManyLegs
-	}
-	s.own++
-	g.id = s.own
-	if !initiator {
-		g.id |= cell.ByResponder
-	}
-	s.byID[g.id] = g
-	return nil
-}
-
-// addOther enters a leg with a number that the other side chose, which is
-// thereby used; it says whether there was room.
-func (s *legs) addOther(g *Leg, limit int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.other = g.id &^ cell.ByResponder
-	if len(s.byID) >= limit {
-		return false
-	}
-	s.byID[g.id] = g
-	return true
-}
-
-func (s *legs) remove(g *Leg) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.byID, g.id)
-}
-
-// all empties the table.
-func (s *legs) all() []*Leg {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	gs := make([]*Leg, 0, len(s.byID))
-	for _, g := range s.byID {
-		gs = append(gs, g)
-	}
-	clear(s.byID)
-	return gs
 }

@@ -2,6 +2,7 @@ package link
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -15,8 +16,8 @@ type roundTrip struct {
 	latest [8]time.Duration
 	n      int
 
-	token  uint64 // of the ping under way; 0 for none
-	sent   time.Time
+	token  uint64    // of the last ping
+	sent   time.Time // when that was sent; zero once it is answered
 	silent time.Time // when the first ping was sent that has no answer yet
 }
 
@@ -47,7 +48,7 @@ func (r *roundTrip) least() time.Duration {
 func (r *roundTrip) begin() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.token++
+	r.token = rand.Uint64() // nobody can answer what they have not got
 	r.sent = time.Now()
 	if r.silent.IsZero() {
 		r.silent = r.sent

@@ -51,16 +51,16 @@ func (n *Node) accept(ctx context.Context, listener net.Listener) {
 			}
 			continue
 		}
-		select {
-		case n.clients <- struct{}{}:
-			n.running.Go(func() {
-				n.serve(ctx, conn)
-				<-n.clients
-			})
-		default:
+		network, ok := n.clients.take(conn.RemoteAddr())
+		if !ok {
 			conn.Close()
 			n.ended.links.add(cell.Busy)
+			continue
 		}
+		n.running.Go(func() {
+			n.serve(ctx, conn)
+			n.clients.free(network)
+		})
 	}
 }
 

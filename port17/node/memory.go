@@ -37,9 +37,13 @@ func (n *Node) relieve(ctx context.Context) {
 	}
 }
 
-// endGreediest ends those circuits that hold most until they have given back so
-// many cells.
+// endGreediest drops what waits for circuits that have ended, which nobody waits
+// for any more, and then ends those that hold most, until so many cells have been
+// given back.
 func (n *Node) endGreediest(cells int64) {
+	for _, l := range n.openLinks() {
+		cells -= int64(l.DropEnding())
+	}
 	type holder struct {
 		*relay
 		cells int64

@@ -129,7 +129,8 @@ type Node struct {
 	handshakes *handshakes
 	maxCells   int64
 	tight      chan struct{} // a token when the memory for cells runs out
-	clients    chan struct{} // a slot for each link from others
+	clients    *slots
+	asking     chan struct{} // held by Alive until it has an answer
 	stop       context.CancelFunc
 	running    sync.WaitGroup
 
@@ -160,7 +161,8 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		maxCells:   maxCells,
 		tight:      make(chan struct{}, 1),
 		mixer:      mixer{wake: make(chan struct{}, 1)},
-		clients:    make(chan struct{}, c.MaxClients),
+		clients:    newSlots(c.MaxClients),
+		asking:     make(chan struct{}, 1),
 		neighbours: make(map[netmap.NodeID][]*link.Link),
 		wanted:     make(map[netmap.NodeID]bool),
 		held:       make(map[netmap.NodeID]chan<- struct{}),
@@ -301,7 +303,14 @@ func (n *Node) touch() {
 // context's.
 func (n *Node) Alive(ctx context.Context) error {
 	answered := make(chan struct{})
-	n.handshakes.ask(func() { close(answered) })
+	select {
+	case n.asking <- struct{}{}: // one asks at a time
+		n.handshakes.ask(func() {
+			<-n.asking
+			close(answered)
+		})
+	case <-ctx.Done():
+	}
 	select {
 	case <-answered:
 		return nil

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -76,7 +77,8 @@ func (n *Node) publishNow(ctx context.Context) error {
 }
 
 // currentLocked returns the descriptor as it would be now. It has one link to
-// each neighbour that is on the map.
+// each neighbour that is on the map; when there are more than it has room for,
+// to those that the node wants, and then to the nearest ones.
 func (n *Node) currentLocked() *netmap.Descriptor {
 	d := *n.descriptor
 	d.Links, d.Closed, d.Prekeys = nil, n.refusal() != 0, n.keys.Public()
@@ -87,6 +89,18 @@ func (n *Node) currentLocked() *netmap.Descriptor {
 		if _, ok := n.m.Node(id); ok {
 			d.Links = append(d.Links, netmap.Link{To: id, RTT: leastRTT(links)})
 		}
+	}
+	if len(d.Links) > netmap.MaxLinks {
+		rank := func(l netmap.Link) int {
+			if n.wanted[l.To] {
+				return 0
+			}
+			return 1
+		}
+		slices.SortFunc(d.Links, func(a, b netmap.Link) int {
+			return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.RTT, b.RTT))
+		})
+		d.Links = d.Links[:netmap.MaxLinks]
 	}
 	slices.SortFunc(d.Links, func(a, b netmap.Link) int { return bytes.Compare(a.To[:], b.To[:]) })
 	return &d

@@ -98,3 +98,40 @@ func TestFlappingNeighbour(t *testing.T) {
 		}
 	})
 }
+
+// However many have links to a node, its descriptor has room for some, those
+// that it wants among them.
+func TestManyNeighbours(t *testing.T) {
+	keys, err := tinker.NewPrekeys(tinker.PrekeyConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keys.Close()
+	n := &Node{
+		keys: keys, descriptor: &netmap.Descriptor{},
+		neighbours: make(map[netmap.NodeID][]*link.Link), wanted: make(map[netmap.NodeID]bool),
+	}
+	var nodes []netmap.Node
+	for i := range netmap.MaxLinks + 50 {
+		id := netmap.NodeID{byte(i), byte(i >> 8), 1}
+		nodes = append(nodes, netmap.Node{Descriptor: &netmap.Descriptor{ID: id}})
+		n.neighbours[id] = []*link.Link{new(link.Link)}
+		n.wanted[id] = i%16 == 0
+	}
+	if n.m, err = netmap.New("test", 1, time.Now(), time.Now().Add(time.Hour), nodes); err != nil {
+		t.Fatal(err)
+	}
+	links := n.currentLocked().Links
+	published := make(map[netmap.NodeID]bool)
+	for _, l := range links {
+		published[l.To] = true
+	}
+	if len(links) != netmap.MaxLinks {
+		t.Errorf("%d links are published, want %d", len(links), netmap.MaxLinks)
+	}
+	for id, wanted := range n.wanted {
+		if wanted && !published[id] {
+			t.Errorf("the link to %s is left out", id.Short())
+		}
+	}
+}

@@ -172,8 +172,13 @@ func (r *relay) Closed(reason cell.Reason, _ uint8) {
 // end ends the circuit in both directions because of what happened here or
 // behind, at the distance.
 func (r *relay) end(reason cell.Reason, distance uint8) {
-	r.back.Close(reason, distance)
-	r.shut(reason, func(next *link.Leg) { next.Close(reason, 0) })
+	closing := (*link.Leg).Close
+	switch reason {
+	case cell.Protocol, cell.Altered, cell.QueueFull, cell.OutOfMemory: // what is queued is worth nothing
+		closing = (*link.Leg).Abort
+	}
+	closing(r.back, reason, distance)
+	r.shut(reason, func(next *link.Leg) { closing(next, reason, 0) })
 }
 
 func (r *relay) shut(reason cell.Reason, closeNext func(*link.Leg)) {

@@ -111,7 +111,7 @@ func (s Shape) Validate() error {
 	case s.Kind > Own:
 		return fmt.Errorf("unknown %s", s.Kind)
 	case s.Kind == None && s.Rate != 0:
-		return fmt.Errorf("shape none has a rate of %d cells a second: leave that away", s.Rate)
+		return fmt.Errorf("shape none has a rate of %d cells a second: leave the rate out", s.Rate)
 	case s.Kind != None && (s.Rate < 1 || s.Rate > MaxRate):
 		return fmt.Errorf("shape %s has a rate of %d cells a second, want 1 to %d", s.Kind, s.Rate, MaxRate)
 	case s.Kind != Own && s.Machine != Machine{}:

@@ -33,7 +33,7 @@ func TestParseErrors(t *testing.T) {
 	const gap = " gap=5ms*1"
 	for text, want := range map[string]string{
 		"square":                              "use none, constant:RATE, light or heavy",
-		"none:1":                              "leave that away",
+		"none:1":                              "leave the rate out",
 		"constant:0":                          "want 1 to 1000",
 		"constant:1001":                       "want 1 to 1000",
 		"constant:-1":                         "no number from 1 to 1000",
