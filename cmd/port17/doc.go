@@ -1,7 +1,8 @@
 // Command port17 runs the parts of a Port17 network: its authority, its nodes, and the
 // client that offers it to applications as a SOCKS5 and HTTP proxy.
 //
-// docs/node.md is the manual of who runs a node.
+// docs/client.md is the manual of who uses the network, docs/node.md that of who
+// runs a node.
 //
 // Each long-running command prints one line "ready key=value …" on its standard
 // output once it serves; everything else goes to standard error.

@@ -65,6 +65,25 @@ func TestExampleSettings(t *testing.T) {
 	}
 }
 
+// The manual explains every option of the client, with its default.
+func TestClientManual(t *testing.T) {
+	b, err := os.ReadFile("../../docs/client.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := reflect.TypeFor[clientCommand]()
+	for i := range options.NumField() {
+		f := options.Field(i)
+		row := "| `--" + strings.ToLower(f.Name) + "` | "
+		if value, ok := f.Tag.Lookup("default"); ok {
+			row += "`" + value + "` |"
+		}
+		if !strings.Contains(string(b), row) {
+			t.Errorf("docs/client.md has no row that begins with %q", row)
+		}
+	}
+}
+
 // The manual explains every setting and every preset.
 func TestManual(t *testing.T) {
 	b, err := os.ReadFile("../../docs/node.md")

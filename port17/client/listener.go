@@ -19,7 +19,8 @@ import (
 //
 //	level=LEVEL           normal, high or extreme
 //	delay=TIME            cells wait so long at each node, on the average
-//	shape=SHAPE           padding: constant:RATE, light or heavy
+//	shape=SHAPE           padding: constant:RATE, light or heavy; one's own has
+//	                      commas in it and can't stand here
 //	nodes=NUMBER          at least so many nodes
 //	country=CODE          the exit is in this country, or in one of several
 //	avoid-country=CODE    no node is in this country
@@ -51,6 +52,9 @@ func (r *Request) set(option string) (err error) {
 			err = fmt.Errorf("%q: write milliseconds up to %s, such as delay=50ms", option, shape.MaxDelay)
 		}
 	case "shape":
+		if strings.HasPrefix(value, "own") {
+			return fmt.Errorf("%q: a shape of your own has commas, and these separate options here: set it for all proxies with --shape", option)
+		}
 		r.Shape, err = shape.Parse(value)
 	case "nodes":
 		if r.Nodes, err = strconv.Atoi(value); err != nil || r.Nodes < 3 || r.Nodes > cell.Positions {

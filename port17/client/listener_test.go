@@ -41,6 +41,7 @@ func TestParseListener(t *testing.T) {
 		{text: "a:1,delay=1us", err: "such as delay=50ms"},
 		{text: "a:1,delay=11s", err: "such as delay=50ms"},
 		{text: "a:1,shape=round", err: "use none, constant:RATE"},
+		{text: "a:1,shape=own:9;burst=20ms*5,never*3 gap=5ms*1,never*1", err: "set it for all proxies with --shape"},
 		{text: "a:1,level=paranoid", err: "use normal, high or extreme"},
 		{text: "a:1,nodes=2", err: "3 to 6"},
 		{text: "a:1,nodes=7", err: "3 to 6"},
