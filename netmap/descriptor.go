@@ -94,9 +94,9 @@ func OpenDescriptor(signed []byte) (*Descriptor, error) {
 	return d, d.Validate()
 }
 
-// Binding hashes what of the descriptor stays the same while the node runs:
-// all but prekeys, links, capacity, whether it is closed, and time. Hellos are bound to it, so that
-// two who believe different things about a node cannot talk.
+// Binding hashes what of the descriptor stays the same while the node runs: all
+// but prekeys, links, capacity, whether it is closed, and time. Hellos are bound
+// to it, so that two who believe different things about a node cannot talk.
 func (d *Descriptor) Binding() [32]byte {
 	w := d.wire()
 	w.Prekeys, w.Links, w.Capacity, w.Closed, w.Published = nil, nil, 0, false, 0

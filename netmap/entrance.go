@@ -13,7 +13,7 @@ type Wrapping uint8
 // themselves.
 const (
 	TCP  Wrapping = iota // nothing but TCP
-	QUIC                 // for networks that hold TCP up
+	QUIC                 // for networks that slow TCP down or block it
 	TLS                  // TLS and WebSocket, for networks that let nothing but web sites through
 )
 

@@ -26,7 +26,7 @@ type clientCommand struct {
 	Level    route.Level   `help:"How tough routes are: normal (3 nodes), high (4) or extreme (5)." default:"normal"`
 	Delay    time.Duration `help:"How long cells wait at each node on the average, so that times say less, such as 50ms; at the level extreme that much at least. Nodes offer up to 1s." default:"0s"`
 	Shape    shape.Shape   `help:"How circuits are padded: none, constant:RATE (cells of 4 kB a second in each direction, always), light or heavy; at the level extreme constant:32 unless another is named." default:"none" placeholder:"SHAPE"`
-	Wrapping string        `help:"What links to the network travel in: tcp, quic (for networks that hold TCP up), tls (WebSocket over TLS, for networks that let nothing but web sites through), or auto, which takes the first of these that works." enum:"auto,tcp,quic,tls" default:"auto"`
+	Wrapping string        `help:"What links to the network travel in: tcp, quic (for networks that slow TCP down or block it), tls (WebSocket over TLS, for networks that let nothing but web sites through), or auto, which takes the first of these that works." enum:"auto,tcp,quic,tls" default:"auto"`
 	Parallel int           `help:"Links that it keeps to each entry, 8 at most." default:"2"`
 	Ahead    int           `help:"How many circuits are built before they are asked for, at most. Without connections in the last ten minutes there are none." default:"6"`
 	Wait     time.Duration `help:"How long to wait for the network." default:"1m"`

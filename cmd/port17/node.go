@@ -24,7 +24,7 @@ type nodeOptions struct {
 	Network        string   `help:"The network's file." required:"" type:"existingfile" placeholder:"FILE" toml:"network"`
 	State          string   `help:"Folder of the node: its identity and the map." default:"/var/lib/port17/node" type:"path" placeholder:"DIR" toml:"state"`
 	Listen         []string `help:"Address and port on which links are taken; others must be able to connect to it. May be repeated." required:"" placeholder:"ADDR" toml:"listen"`
-	ListenQUIC     []string `help:"Address and port, of UDP, on which clients may link in QUIC, for networks that hold TCP up. May be repeated." name:"listen-quic" placeholder:"ADDR" toml:"listen_quic"`
+	ListenQUIC     []string `help:"Address and port, of UDP, on which clients may link in QUIC, for networks that slow TCP down or block it. May be repeated." name:"listen-quic" placeholder:"ADDR" toml:"listen_quic"`
 	ListenTLS      []string `help:"Address and port, best 443, on which clients may link in WebSocket over TLS, for networks that let nothing but web sites through. May be repeated." name:"listen-tls" placeholder:"ADDR" toml:"listen_tls"`
 	TLSCert        string   `help:"The certificate of the web site that the node then is, a PEM file that is read again when it changes; without one, the node makes its own." type:"existingfile" placeholder:"FILE" name:"tls-cert" toml:"tls_cert"`
 	TLSKey         string   `help:"Its key." type:"existingfile" placeholder:"FILE" name:"tls-key" toml:"tls_key"`

@@ -70,9 +70,11 @@ func (c *Circuit) build(d Dialer, first *cell.Target, early []byte) (*stream.Str
 	return s, Cells(burst, c.pool), nil
 }
 
-// place chooses the first hop's place among the layers and how many cells the
-// burst has: as few as the handshakes need. Their number tells those on the
-// way whether the circuit is a long one, or of a suite with long hellos.
+// place chooses how many cells the burst has, as few as the handshakes need, and
+// the first hop's place among the layers, at random as far as these leave room:
+// five nodes without a stream fill three and begin at 0. The number of cells
+// tells those on the way whether the circuit is a long one, or of a suite with
+// long hellos.
 func (c *Circuit) place(overhead int, first bool) (cells int, err error) {
 	if first {
 		overhead += leastRoom

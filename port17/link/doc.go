@@ -18,7 +18,7 @@
 // queue. The link's writer takes legs in turn, those that were quiet first,
 // puts up to 16 cells into one record and writes at once whatever there is:
 // records fill up by themselves when the connection is slower than its users,
-// and nothing ever waits for a timer.
+// and nothing waits for a timer, unless a rate is set.
 //
 // Concurrency: a link has two goroutines, a reader and a writer. Whoever pushes
 // cells while nobody writes does so itself, as far as the socket has room, which

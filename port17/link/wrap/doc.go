@@ -1,6 +1,6 @@
 // Package wrap carries the bytes of links in something else than plain TCP: in
-// QUIC, for networks that hold TCP up, or in WebSocket over TLS, for networks
-// that let nothing but web sites through.
+// QUIC, for networks that slow TCP down or block it, or in WebSocket over TLS,
+// for networks that let nothing but web sites through.
 //
 //	link ── net.Conn ──► QUIC: one stream of one connection
 //	                ├──► TLS 1.3 ─ HTTP/1.1 upgrade ─ a binary message for each Write
