@@ -123,6 +123,7 @@ func licenceName(text string) string {
 		{"Mozilla Public License Version 2.0", "MPL-2.0"},
 		{"Mozilla Public License, version 2.0", "MPL-2.0"},
 		{"Permission to use, copy, modify, and/or distribute this software", "ISC"},
+		{"Permission to use, copy, modify, and distribute this software for any purpose with or without fee", "ISC"},
 		{"Permission is hereby granted, free of charge, to any person", "MIT"},
 	} {
 		if strings.Contains(text, l.phrase) {

@@ -1,7 +1,6 @@
 package wrap
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -13,6 +12,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"safing/netmap"
 )
@@ -40,33 +41,29 @@ func dialTLS(ctx context.Context, e netmap.Entrance, path string, roots *x509.Ce
 		return nil, errors.Join(fmt.Errorf("connect in TLS: %w", err), tcp.Close())
 	}
 	unregister := context.AfterFunc(ctx, func() { tcp.Close() })
-	ws, err := upgrade(conn, cmp.Or(e.Host, e.Addr.String()), path)
+	ws, err := upgrade(ctx, conn, "https://"+cmp.Or(e.Host, e.Addr.String())+path)
 	if !unregister() {
 		err = cmp.Or(context.Cause(ctx), err)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("connect in WebSocket: %w", err), tcp.Close())
 	}
-	return ws, nil
+	return newWebSocket(ws, conn), nil
 }
 
 // upgrade makes a WebSocket of an HTTP connection (RFC 6455, 4.1).
-func upgrade(conn *tls.Conn, host, path string) (*webSocket, error) {
-	key := newKey()
-	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n\r\n", path, host, key); err != nil {
-		return nil, err
+func upgrade(ctx context.Context, conn *tls.Conn, url string) (*websocket.Conn, error) {
+	client := &http.Client{
+		Transport: &http.Transport{
+			DialTLSContext:         func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+			MaxResponseHeaderBytes: maxHeader, DisableCompression: true, DisableKeepAlives: true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	early := bufio.NewReaderSize(io.LimitReader(conn, maxHeader), maxHeader)
-	answer, err := http.ReadResponse(early, nil)
-	if err != nil {
-		return nil, err
-	}
-	if answer.StatusCode != http.StatusSwitchingProtocols || !hasToken(answer.Header, "Upgrade", "websocket") ||
-		answer.Header.Get("Sec-WebSocket-Accept") != acceptKey(key) {
-		return nil, fmt.Errorf("the web server takes no link: %s", answer.Status)
-	}
-	return newWebSocket(conn, early, true)
+	ws, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{
+		HTTPClient: client, HTTPHeader: http.Header{"User-Agent": nil}, // it would be Go's
+	})
+	return ws, err
 }
 
 func listenTLS(ctx context.Context, address string, c Config) (*Listener, error) {
@@ -89,6 +86,9 @@ func listenTLS(ctx context.Context, address string, c Config) (*Listener, error)
 		ReadTimeout: c.handshake, WriteTimeout: c.handshake, IdleTimeout: browserIdle, MaxHeaderBytes: maxHeader,
 		ErrorLog:  log.New(io.Discard, "", 0), // it would have addresses
 		ConnState: l.count,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, below{}, c)
+		},
 	}
 	l.stop = func() { server.Close() }
 	l.running.Go(func() {
@@ -120,10 +120,9 @@ const page = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<ti
 // website answers as many web servers do, but where links come in.
 func (l *Listener) website(path string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		key, ok := asksForWebSocket(r)
 		switch {
-		case r.URL.Path == path && ok:
-			l.take(w, key)
+		case r.URL.Path == path && asksForWebSocket(r):
+			l.take(w, r)
 		case r.URL.Path != "/":
 			http.NotFound(w, r)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
@@ -136,22 +135,14 @@ func (l *Listener) website(path string) http.Handler {
 	})
 }
 
+// below is the key of the connection that a request came over.
+type below struct{}
+
 // take answers a request for a WebSocket and hands that to Accept.
-func (l *Listener) take(w http.ResponseWriter, key string) {
-	conn, rw, err := http.NewResponseController(w).Hijack()
+func (l *Listener) take(w http.ResponseWriter, r *http.Request) {
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true}) // any origin will do: no browser has secrets here
 	if err != nil {
 		return
 	}
-	conn.SetDeadline(time.Now().Add(handshakeTimeout))
-	_, err = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", acceptKey(key))
-	conn.SetDeadline(time.Time{})
-	var ws *webSocket
-	if err == nil {
-		ws, err = newWebSocket(conn.(*tls.Conn), rw.Reader, false)
-	}
-	if err != nil {
-		conn.(*tls.Conn).NetConn().Close()
-		return
-	}
-	l.offer(ws)
+	l.offer(newWebSocket(ws, r.Context().Value(below{}).(*tls.Conn)))
 }

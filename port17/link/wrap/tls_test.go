@@ -20,6 +20,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -71,7 +72,7 @@ func TestProbe(t *testing.T) {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
 	good := http.Header{
-		"Connection": {"keep-alive, Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {newKey()},
+		"Connection": {"keep-alive, Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
 	}
 	without := func(name, value string) http.Header {
 		h := good.Clone()
@@ -225,7 +226,7 @@ func TestHost(t *testing.T) {
 			t.Errorf("host %q: %v", test.host, err)
 		}
 		if err == nil {
-			if got := c.(*webSocket).ConnectionState().ServerName; got != test.host {
+			if got := c.(*webSocket).tls.ConnectionState().ServerName; got != test.host {
 				t.Errorf("the server was asked for %q, want %q", got, test.host)
 			}
 			c.Close()
@@ -279,6 +280,45 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// theirClient connects with another implementation.
+func theirClient(t *testing.T, l net.Listener, e netmap.Entrance) (client *websocket.Conn, ours net.Conn) {
+	t.Helper()
+	config, err := websocket.NewConfig("wss://"+e.Addr.String()+path(someNode), "https://"+e.Addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.TlsConfig = &tls.Config{InsecureSkipVerify: true}
+	if client, err = websocket.DialConfig(config); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	client.PayloadType = websocket.BinaryFrame
+	if ours, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ours.Close() })
+	return client, ours
+}
+
+// Nothing but binary messages of bounded length is taken.
+func TestBadMessages(t *testing.T) {
+	l, e := listen(t, netmap.TLS, Config{})
+	for name, send := range map[string]func(*websocket.Conn){
+		"too long": func(c *websocket.Conn) { c.Write(make([]byte, maxMessage+1)) },
+		"text": func(c *websocket.Conn) {
+			c.PayloadType = websocket.TextFrame
+			c.Write([]byte("hello"))
+		},
+	} {
+		client, ours := theirClient(t, l, e)
+		go io.Copy(io.Discard, client) //nolint:errcheck // so that it can be told
+		go send(client)
+		if n, err := io.Copy(io.Discard, ours); err == nil || n > maxMessage+1 {
+			t.Errorf("%s: %d bytes were read, %v", name, n, err)
+		}
+	}
+}
+
 // What we speak is WebSocket to others, too.
 func TestOtherImplementation(t *testing.T) {
 	l, e := listen(t, netmap.TLS, Config{})
@@ -290,28 +330,18 @@ func TestOtherImplementation(t *testing.T) {
 	}
 	check := func(name string, c io.ReadWriter) {
 		t.Helper()
-		go c.Write(data) //nolint:errcheck // what comes back tells
+		go func() {
+			for part := range slices.Chunk(data, 64<<10) {
+				c.Write(part) //nolint:errcheck // what comes back tells
+			}
+		}()
 		got := make([]byte, len(data))
 		if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, data) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 
-	config, err := websocket.NewConfig("wss://"+e.Addr.String()+path(someNode), "https://"+e.Addr.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.TlsConfig = &tls.Config{InsecureSkipVerify: true}
-	client, err := websocket.DialConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	client.PayloadType = websocket.BinaryFrame
-	ours, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	client, ours := theirClient(t, l, e)
 	go echo(ours)
 	check("their client", client)
 
@@ -385,7 +415,7 @@ func TestBadServer(t *testing.T) {
 				c.Close()
 				t.Error("it was taken for a server that takes links")
 			}
-			if waited := strings.Contains(fmt.Sprint(err), "enough"); waited != (name == "half of it" || name == "nothing else") {
+			if waited := strings.Contains(fmt.Sprint(err), "enough"); waited != (name == "wrong key" || name == "half of it" || name == "nothing else") {
 				t.Errorf("error %v", err)
 			}
 			<-served
