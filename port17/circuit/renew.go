@@ -23,7 +23,7 @@ const (
 type renewal struct {
 	moved atomic.Int64 // cells since the last time
 
-	mu      sync.Mutex // held for offers and their answers
+	mu      sync.Mutex // held for offers and their answers; sealing is not taken meanwhile
 	timer   *time.Timer
 	last    time.Time
 	steps   int // that are complete
@@ -63,20 +63,31 @@ func (r *renewal) count(cells int) {
 // the last one is left out: if it never does, the session's limits end the
 // circuit.
 func (c *Circuit) renew() {
+	for hop, offer := range c.offers() {
+		if offer != nil {
+			c.sendStep(hop, offer, nil)
+		}
+	}
+}
+
+// offers returns an offer for each node that is offered one.
+func (c *Circuit) offers() [][]byte {
 	r := &c.renewal
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stopped {
-		return
+		return nil
 	}
 	r.moved.Store(0)
 	r.last = time.Now()
 	r.timer.Reset(renewEvery)
+	offers := make([][]byte, len(c.sessions))
 	for hop, s := range c.sessions {
 		if offer, err := s.Offer(s.Suite()); err == nil {
-			c.sendStep(hop, offer, nil)
+			offers[hop] = offer
 		}
 	}
+	return offers
 }
 
 // complete takes a node's answer.
@@ -98,8 +109,7 @@ func (c *Circuit) complete(hop int, content []byte) error {
 	return nil
 }
 
-// sendStep sends a node a message of the ratchet, or completes a step. The
-// renewal's lock may be held.
+// sendStep sends a node a message of the ratchet, or completes a step.
 func (c *Circuit) sendStep(hop int, message []byte, step *tinker.Step) {
 	b := c.pool.Get()
 	payload := b[cell.HeaderSize:]

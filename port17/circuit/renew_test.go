@@ -92,3 +92,35 @@ func TestBadAnswer(t *testing.T) {
 		})
 	}
 }
+
+// Padding counts while cells are sealed, and offers are sealed: neither waits
+// for the other.
+func TestRenewalWhilePadding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPath(t, 3, link.Config{})
+		defer p.end()
+		c, _ := dial(t, p, nil, nil, nil)
+		p.build()
+		<-c.Built()
+		synctest.Wait()
+		defer c.Close()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for c.Renewed() < 300 && c.Err() == nil {
+				c.Renew()
+			}
+		}()
+		for {
+			select {
+			case <-done:
+				if err := c.Err(); err != nil {
+					t.Error(err)
+				}
+				return
+			default:
+				c.CountWhileSealing()
+			}
+		}
+	})
+}
