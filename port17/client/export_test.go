@@ -14,12 +14,19 @@ import (
 func (c *Client) SetMap(m *netmap.Map) { c.setMap(m) }
 
 // ReadProxyRequest lets the fuzzer read a request from bytes.
-func ReadProxyRequest(b []byte) {
+func ReadProxyRequest(b []byte) { IsolationOf(b) } //nolint:errcheck // most of the fuzzer's are none
+
+// IsolationOf returns how a request read from bytes is separated from others.
+func IsolationOf(b []byte) (string, error) {
 	read := readConnect
 	if len(b) > 0 && b[0] == socksVersion {
 		read = readSOCKS
 	}
-	read(bufio.NewReader(bytes.NewReader(b)), discard{})
+	p, err := read(bufio.NewReader(bytes.NewReader(b)), discard{})
+	if err != nil {
+		return "", err
+	}
+	return p.Isolation, nil
 }
 
 // LimitAssociations sets how many SOCKS users have associations at once.

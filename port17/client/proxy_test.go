@@ -167,3 +167,30 @@ func TestMapRunsOut(t *testing.T) {
 		}
 	}
 }
+
+// Different credentials separate, whatever bytes they have, and those of SOCKS
+// from those of HTTP.
+func TestCredentialsSeparate(t *testing.T) {
+	socks := func(user, password string) string {
+		return "\x05\x01\x02\x01" + string([]byte{byte(len(user))}) + user + string([]byte{byte(len(password))}) + password +
+			"\x05\x01\x00\x01\xc0\x00\x02\x01\x00\x50"
+	}
+	http := func(header string) string {
+		return "CONNECT 192.0.2.1:80 HTTP/1.1\r\nHost: 192.0.2.1:80\r\n" + header + "\r\n"
+	}
+	seen := make(map[string]string)
+	for _, request := range []string{
+		"\x05\x01\x00\x05\x01\x00\x01\xc0\x00\x02\x01\x00\x50", socks("", ""), socks("a", "\x00b"), socks("a\x00", "b"), socks("a\x00b", ""),
+		socks("", "a\x00b"), socks("Basic ", "YTph"),
+		http("Proxy-Authorization: Basic YTph\r\n"), http("Proxy-Authorization: Basic YTpi\r\n"),
+	} {
+		got, err := client.IsolationOf([]byte(request))
+		if err != nil {
+			t.Fatalf("%q: %v", request, err)
+		}
+		if other, ok := seen[got]; ok {
+			t.Errorf("%q and %q are not separated", request, other)
+		}
+		seen[got] = request
+	}
+}

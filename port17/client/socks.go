@@ -138,7 +138,8 @@ func readPassword(r *bufio.Reader, w net.Conn) (string, error) {
 	if _, err := w.Write([]byte{passwordVersion, replySucceeded}); err != nil {
 		return "", err
 	}
-	return user + "\x00" + password, nil
+	// Its first byte is in no header's value, and so in no HTTP user's isolation.
+	return string([]byte{socksVersion, byte(len(user))}) + user + password, nil
 }
 
 // A byteReader is a [bufio.Reader] or a [bytes.Reader].
