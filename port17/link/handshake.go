@@ -76,6 +76,7 @@ func Initiate(conn net.Conn, node netmap.NodeID, to tinker.Recipient, c Config) 
 	l.initiator, l.remote, l.handshake, l.begun = true, node, handshake, time.Now()
 	conn.SetWriteDeadline(time.Now().Add(handshakeTimeout))
 	if _, err := conn.Write(hello); err != nil {
+		handshake.Close()
 		return nil, fmt.Errorf("send hello: %w", bare(err))
 	}
 	l.start(handshake.Early())
@@ -117,10 +118,14 @@ func respond(conn net.Conn, keys *tinker.Prekeys, descriptor func() []byte) (*ti
 		return nil, blamed{err, cell.BadHello}
 	}
 	if len(response.Payload) == 0 || response.Payload[0] != version {
-		return nil, blamed{errors.New("hello of an unknown version"), cell.BadHello}
+		err = blamed{errors.New("hello of an unknown version"), cell.BadHello}
+	} else if err = sendReply(conn, response.Reply); err != nil {
+		err = fmt.Errorf("send reply: %w", err)
 	}
-	if err := sendReply(conn, response.Reply); err != nil {
-		return nil, fmt.Errorf("send reply: %w", err)
+	if err != nil {
+		response.Early.Close()
+		response.Session.Close()
+		return nil, err
 	}
 	return response, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"safing/port17/cell"
@@ -144,4 +145,22 @@ func TestBadReply(t *testing.T) {
 		wantError(t, test.name, l.Err(), test.want)
 		in.wantEnd(t, cell.LinkBroken, 0)
 	}
+}
+
+// The early key is forgotten with the link, though nothing was sent after the
+// reply.
+func TestEarlyKeyIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, l := responder(t, link.Config{})
+		synctest.Wait()
+		if <-l.Measured(); l.RTT() == 0 {
+			t.Error("the reply was no round trip")
+		}
+		early := l.Sealer()
+		l.Close()
+		<-l.Done()
+		if _, err := early.SealTo(nil, []byte("x"), 1); !errors.Is(err, tinker.ErrClosed) {
+			t.Errorf("seal with the early key: %v, want %v", err, tinker.ErrClosed)
+		}
+	})
 }

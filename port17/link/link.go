@@ -61,6 +61,7 @@ func newLink(conn net.Conn, c Config) *Link {
 	l.out.wake.L = &l.out.mu
 	l.out.busy = true // until the writer's goroutine waits
 	l.legs.byID = make(map[uint32]*Leg)
+	l.rtt.known = make(chan struct{})
 	return l
 }
 
@@ -94,6 +95,7 @@ func (l *Link) forget() {
 	if l.session != nil {
 		l.session.Close()
 	}
+	l.writer.sealer.Close() // an early one, if nothing was sent after the reply
 }
 
 // Initiator says whether this side made the connection.
@@ -122,6 +124,9 @@ func (l *Link) Pool() *cell.Pool { return l.config.Pool }
 
 // RTT returns the least of the latest measured round trips; 0 before the first.
 func (l *Link) RTT() time.Duration { return l.rtt.least() }
+
+// Measured is closed once the first round trip is known.
+func (l *Link) Measured() <-chan struct{} { return l.rtt.known }
 
 // Unanswered returns for how long the other side has owed an answer to a ping;
 // 0 if it owes none. A link on which that is long may have broken unnoticed.

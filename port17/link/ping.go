@@ -15,6 +15,7 @@ type roundTrip struct {
 	mu     sync.Mutex
 	latest [8]time.Duration
 	n      int
+	known  chan struct{} // closed once there is one
 
 	token  uint64    // of the last ping
 	sent   time.Time // when that was sent; zero once it is answered
@@ -29,7 +30,9 @@ func (r *roundTrip) add(d time.Duration) {
 
 func (r *roundTrip) addLocked(d time.Duration) {
 	r.latest[r.n%len(r.latest)] = max(d, 1)
-	r.n++
+	if r.n++; r.n == 1 {
+		close(r.known)
+	}
 }
 
 func (r *roundTrip) least() time.Duration {

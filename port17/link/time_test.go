@@ -51,6 +51,11 @@ func TestUnanswered(t *testing.T) {
 		if d := l.Unanswered(); d != 0 {
 			t.Errorf("before the first ping: %v", d)
 		}
+		select {
+		case <-l.Measured():
+			t.Error("it was measured before the first ping")
+		default:
+		}
 		time.Sleep(25 * time.Second) // nobody reads before
 		ping := p.mustRead()[0]
 		if d := l.Unanswered(); d != 15*time.Second {
@@ -68,6 +73,9 @@ func TestUnanswered(t *testing.T) {
 		time.Sleep(time.Second)
 		if d := l.Unanswered(); d != 0 {
 			t.Errorf("after the answer: %v", d)
+		}
+		if <-l.Measured(); l.RTT() == 0 {
+			t.Error("it was measured, and its round trip is not known")
 		}
 	})
 }

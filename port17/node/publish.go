@@ -160,16 +160,9 @@ func (n *Node) touchFor(id netmap.NodeID) {
 
 // awaitRTT waits until the link was measured, for as long as a handshake takes.
 func (n *Node) awaitRTT(l *link.Link) {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	timeout := time.After(dialTimeout)
-	for l.RTT() == 0 {
-		select {
-		case <-l.Done():
-			return
-		case <-timeout:
-			return
-		case <-tick.C:
-		}
+	select {
+	case <-l.Measured():
+	case <-l.Done():
+	case <-time.After(dialTimeout):
 	}
 }
