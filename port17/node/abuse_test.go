@@ -264,9 +264,9 @@ func (o *raw) alive(n *Node) {
 // emptied waits until nothing is left of the circuits that there were.
 func (n *Node) emptied(t testing.TB) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); len(n.circuits.all()) > 0 || n.pool.Used() > 0 || len(n.exit.associations) > 0; {
+	for deadline := time.Now().Add(5 * time.Second); len(n.circuits.all()) > 0 || n.pool.Used() > 0 || n.exit.associations.taken() > 0; {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d circuits, %d cells, %d associations are left", len(n.circuits.all()), n.pool.Used(), len(n.exit.associations))
+			t.Fatalf("%d circuits, %d cells, %d associations are left", len(n.circuits.all()), n.pool.Used(), n.exit.associations.taken())
 		}
 		time.Sleep(time.Millisecond)
 	}

@@ -197,7 +197,7 @@ func (a *association) socket(peer netip.AddrPort) (*net.UDPConn, error) {
 		return nil, net.ErrClosed
 	}
 	if a.sockets[family] == nil {
-		c, err := a.exit.openSocket(peer.Addr())
+		c, err := a.exit.openSocket(peer.Addr(), a.budget)
 		if err != nil {
 			return nil, err
 		}
@@ -211,10 +211,8 @@ func (a *association) socket(peer netip.AddrPort) (*net.UDPConn, error) {
 var errNoSlot = errors.New("the exit has as many connections as it makes")
 
 // openSocket opens a socket that takes one of the exit's slots.
-func (e *exit) openSocket(to netip.Addr) (*net.UDPConn, error) {
-	select {
-	case e.slots <- struct{}{}:
-	default:
+func (e *exit) openSocket(to netip.Addr, b *budget) (*net.UDPConn, error) {
+	if !e.slots.take(&b.connections, 1) {
 		return nil, errNoSlot
 	}
 	network, address := "udp4", ""
@@ -227,7 +225,7 @@ func (e *exit) openSocket(to netip.Addr) (*net.UDPConn, error) {
 	config := net.ListenConfig{Control: noBroadcast}
 	c, err := config.ListenPacket(e.ctx, network, address)
 	if err != nil {
-		<-e.slots
+		e.slots.give(&b.connections, 1)
 		return nil, err
 	}
 	return c.(*net.UDPConn), nil
@@ -274,7 +272,7 @@ func (a *association) close() {
 	for _, c := range a.sockets {
 		if c != nil {
 			c.Close()
-			<-a.exit.slots
+			a.exit.slots.give(&a.budget.connections, 1)
 		}
 	}
 }

@@ -105,45 +105,56 @@ func TestExitOutOfMemory(t *testing.T) {
 	}
 }
 
-// Circuits can be many and have many streams: an exit has one bound for all
-// its connections, and takes more when some have ended.
-func TestExitConnections(t *testing.T) {
-	n := testnet.Start(t, 3)
-	n.Nodes[1].LimitConnections(2)
+// Circuits can be many and have many streams: an exit has one bound for all its
+// connections and one for all associations. Who holds many of them is refused
+// before others are, and gets more when some have ended.
+func TestExitShares(t *testing.T) {
 	server, _ := echo(t)
-	l, hops := n.Route(t, 0, 1)
-	c, _, err := circuit.Dial(l, hops, nil, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ask := func() (*stream.Stream, error) {
-		t.Helper()
-		s, err := c.Open(target(server), []byte("x"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = s.Read(make([]byte, 1))
-		return s, err
-	}
-	first, err := ask()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ask(); err != nil {
-		t.Fatal(err)
-	}
-	var reset *stream.Error
-	if _, err := ask(); !errors.As(err, &reset) || reset.Reason != cell.ExitFull {
-		t.Errorf("one too many: %v", err)
-	}
-	first.Close()
-	for deadline := time.Now().Add(5 * time.Second); ; {
-		if _, err := ask(); err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("there was no room after one had ended")
-		}
+	for name, to := range map[string]cell.Target{"connections": target(server), "associations": {UDP: true}} {
+		t.Run(name, func(t *testing.T) {
+			n := testnet.Start(t, 3)
+			n.Nodes[1].LimitConnections(4)
+			n.Nodes[1].LimitAssociations(4)
+			l, hops := n.Route(t, 0, 1)
+			var c *circuit.Circuit
+			ask := func() (*stream.Stream, error) {
+				t.Helper()
+				s, err := c.Open(to, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				select {
+				case <-s.Opened():
+				case <-s.Done():
+				}
+				return s, s.Err()
+			}
+			var first *stream.Stream
+			for _, want := range []int{2, 1, 1} {
+				var err error
+				if c, _, err = circuit.Dial(l, hops, nil, nil, nil); err != nil {
+					t.Fatal(err)
+				}
+				for range want {
+					if first, err = ask(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var reset *stream.Error
+				if _, err := ask(); !errors.As(err, &reset) || reset.Reason != cell.ExitFull {
+					t.Errorf("beyond %d: %v, want %v", want, err, cell.ExitFull)
+				}
+			}
+			first.Close()
+			for deadline := time.Now().Add(5 * time.Second); ; {
+				if _, err := ask(); err == nil {
+					return
+				}
+				if time.Now().After(deadline) {
+					t.Fatal("there was no room after one had ended")
+				}
+			}
+		})
 	}
 }
 

@@ -38,6 +38,8 @@ type share struct {
 
 	// Guarded by handshakes.mu.
 	handshakes []func()
+
+	padding int // cells a second that the node has promised; Node.padding's
 }
 
 // add enters the circuit, and says whether its link may have one more.

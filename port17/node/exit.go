@@ -61,10 +61,10 @@ type exit struct {
 	from     []netip.Addr // the node's own addresses
 	resolver resolver
 	limits   ExitLimits
-	slots    chan struct{} // one for each connection or socket: they are files, which links need too
+	slots    quota         // connections and sockets, by circuit: they are files, which links need too
 	naming   chan struct{} // one for each name that is looked up for a connection
 
-	associations chan struct{} // a slot for each
+	associations quota         // by circuit
 	lookups      chan struct{} // a slot for each of their lookups
 	destinations destinations
 	drops        [dropReasons]atomic.Uint64
@@ -86,8 +86,8 @@ func newExit(policy netmap.ExitPolicy, from []netip.Addr, limits ExitLimits) *ex
 	limits = limits.withDefaults()
 	e := &exit{
 		policy: policy, from: from, resolver: &net.Resolver{PreferGo: true}, limits: limits,
-		slots: make(chan struct{}, limits.Connections), naming: make(chan struct{}, maxLookupsTCP),
-		associations: make(chan struct{}, maxAssociations), lookups: make(chan struct{}, exitLookups),
+		slots: quota{limit: limits.Connections}, naming: make(chan struct{}, maxLookupsTCP),
+		associations: quota{limit: maxAssociations}, lookups: make(chan struct{}, exitLookups),
 		destinations: newDestinations(limits.DestinationRate),
 		idle:         idleTime, idleDNS: idleDNS, streams: make(map[*stream.Stream]struct{}),
 	}
@@ -119,20 +119,22 @@ func (e *exit) accept(s *stream.Stream, to cell.Target, b *budget) {
 		e.refuse(s, cell.ShuttingDown)
 		return
 	}
-	slots, serve := e.slots, e.serve
+	slots, held, serve := &e.slots, &b.connections, e.serve
 	if to.UDP {
-		slots, serve = e.associations, e.associate
+		slots, held, serve = &e.associations, &b.associations, e.associate
+		if !b.take() { // of a connection, it depends on where to
+			e.refuse(s, cell.TooFast)
+			return
+		}
 	}
-	select {
-	case slots <- struct{}{}:
-	default:
+	if !slots.take(held, 1) {
 		e.refuse(s, cell.ExitFull)
 		return
 	}
 	e.running.Go(func() {
 		serve(s, b, func() {
 			e.ended.add(endReason(s.Err()))
-			<-slots
+			slots.give(held, 1)
 		})
 	})
 }

@@ -16,7 +16,7 @@ func (n *Node) FillMemory() {
 }
 
 // LimitConnections sets how many connections the exit makes at once.
-func (n *Node) LimitConnections(limit int) { n.exit.slots = make(chan struct{}, limit) }
+func (n *Node) LimitConnections(limit int) { n.exit.slots.limit = limit }
 
 // LimitCircuits sets how many circuits the node has at once.
 func (n *Node) LimitCircuits(limit int) {
@@ -26,14 +26,14 @@ func (n *Node) LimitCircuits(limit int) {
 }
 
 // LimitAssociations sets how many associations the exit serves at once.
-func (n *Node) LimitAssociations(limit int) { n.exit.associations = make(chan struct{}, limit) }
+func (n *Node) LimitAssociations(limit int) { n.exit.associations.limit = limit }
 
 // SetIdle sets after what time without datagrams associations end, and those
 // end that went to resolvers alone.
 func (n *Node) SetIdle(idle, dns time.Duration) { n.exit.idle, n.exit.idleDNS = idle, dns }
 
 // Padding returns how many cells of padding the node has promised for a second.
-func (n *Node) Padding() int { return int(n.padding.used.Load()) }
+func (n *Node) Padding() int { return n.padding.taken() }
 
 // CellsUsed returns how many cells the node uses.
 func (n *Node) CellsUsed() int { return int(n.pool.Used()) }

@@ -19,8 +19,8 @@ type ExitLimits struct {
 	// Connections is how many connections and sockets there may be at once; 0
 	// means 8192.
 	Connections int
-	// CircuitRate is how many connections, and addresses of datagrams, one
-	// circuit may begin with in a second; 0 means 50. 256 may come at once.
+	// CircuitRate is how many connections, associations and addresses of
+	// datagrams one circuit may begin with in a second; 0 means 50. 256 may come at once.
 	CircuitRate float64
 	// DestinationRate is how many that may be to one IPv4 address or /64, from
 	// all circuits; 0 means 50. Twenty times as many may come at once.
@@ -54,11 +54,14 @@ var (
 	errTooFast = errors.New("node: too many connections of the circuit")
 )
 
-// A budget is what a circuit may begin with.
-type budget struct{ *rate.Limiter }
+// A budget is what a circuit may begin with, and what it has.
+type budget struct {
+	*rate.Limiter
+	connections, associations int // those of exit.slots and exit.associations
+}
 
 func (e *exit) newBudget() *budget {
-	return &budget{rate.NewLimiter(rate.Limit(e.limits.CircuitRate), circuitBurst)}
+	return &budget{Limiter: rate.NewLimiter(rate.Limit(e.limits.CircuitRate), circuitBurst)}
 }
 
 func (b *budget) take() bool { return b.Allow() }

@@ -8,6 +8,7 @@ import (
 
 	"safing/netmap"
 	"safing/port17/cell"
+	"safing/port17/circuit/stream"
 )
 
 // A circuit begins with so many connections and no more, and goes on at a rate.
@@ -84,9 +85,12 @@ func TestExitLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// From an address that the machine does not have, nothing goes out.
+	from := []netip.Addr{netip.MustParseAddr("192.0.2.1")}
 	// So slow that nothing comes back meanwhile.
-	e := newExit(p, nil, ExitLimits{CircuitRate: 0.001, DestinationRate: 0.1})
+	e := newExit(p, from, ExitLimits{CircuitRate: 0.001, DestinationRate: 0.1})
 	defer e.close()
+	e.resolver = fixed(from)
 	spent, fresh := e.newBudget(), e.newBudget()
 	for spent.take() {
 	}
@@ -117,5 +121,24 @@ func TestExitLimits(t *testing.T) {
 	a.budget = fresh
 	if err := a.sendTo(netip.AddrPortFrom(crowded, 53), nil); err == nil || why(err) != dropLimit {
 		t.Errorf("datagram to a crowded destination: %v", err)
+	}
+}
+
+// An association counts as what a circuit begins with does.
+func TestAssociationRate(t *testing.T) {
+	e := newExit(netmap.ExitPolicy{}, nil, ExitLimits{CircuitRate: 0.001})
+	defer e.close()
+	b := e.newBudget()
+	for b.take() {
+	}
+	mux := stream.New(stream.Config{Pool: new(cell.Pool), Size: cell.ContentSize(0), Send: func([]*cell.Buf) error { return nil }})
+	s, err := mux.Open(cell.Target{UDP: true}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.accept(s, cell.Target{UDP: true}, b)
+	<-s.Done()
+	if got := endReason(s.Err()); got != cell.TooFast || e.associations.taken() != 0 {
+		t.Errorf("the association ended: %v, want %v; there are %d", got, cell.TooFast, e.associations.taken())
 	}
 }

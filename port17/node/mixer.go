@@ -86,20 +86,20 @@ func (o *outlet) add(cells []*cell.Buf, queued int) bool {
 	return true
 }
 
-// then calls do when what waits has left, and a delay of its own is over; at
-// once if the outlet is closed. It does not count towards the limit.
-func (o *outlet) then(do func()) {
+// then calls do when what waits has left, and a delay of its own is over. It
+// says whether it will: not if the outlet is closed. It does not count towards
+// the limit.
+func (o *outlet) then(do func()) bool {
 	m := o.mixer
 	m.mu.Lock()
-	if o.closed || m.stopped {
-		m.mu.Unlock()
-		do()
-		return
-	}
 	defer m.mu.Unlock()
+	if o.closed || m.stopped {
+		return false
+	}
 	o.items = append(o.items, item{do: do})
 	o.gate.Add(time.Now(), 1)
 	m.moveLocked(o)
+	return true
 }
 
 // waiting returns how many cells wait; 0 if there is no outlet.

@@ -8,7 +8,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"safing/netmap"
 	"safing/port17/cell"
+	"safing/port17/circuit"
+	"safing/port17/link"
 	"safing/port17/shape"
 )
 
@@ -105,14 +108,14 @@ func TestMixerBounds(t *testing.T) {
 			t.Error("cells of a circuit that has ended fill it")
 		}
 		done := 0
-		o.then(func() { done++ })
+		after(o, func() { done++ })
 		left := m.outlet(time.Minute, shape.Shape{}, 10, leave)
 		left.add(numbered(pool, 0, 5), 0)
 		left.then(func() { done++ })
 		idle := m.outlet(time.Minute, shape.Shape{}, 10, leave)
 		m.stop()
-		idle.then(func() { done++ })
-		m.outlet(time.Minute, shape.Shape{}, 10, leave).then(func() { done++ })
+		after(idle, func() { done++ })
+		after(m.outlet(time.Minute, shape.Shape{}, 10, leave), func() { done++ })
 		if done != 4 {
 			t.Errorf("%d of 4 things were done", done)
 		}
@@ -173,7 +176,7 @@ func TestMixedCircuitEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			runMixer(t, func(m *mixer, pool *cell.Pool) {
 				n := &Node{}
-				r := &relay{node: n}
+				r := &relay{node: n, share: new(share)}
 				left := 0
 				leave := func(cells []*cell.Buf, _ int) {
 					if left += len(cells); r.hasEnded() {
@@ -200,15 +203,35 @@ func TestMixedCircuitEnds(t *testing.T) {
 	}
 }
 
-func TestPromises(t *testing.T) {
-	b := promises{limit: 100}
-	if !b.take(60) || b.take(41) || !b.take(40) || b.take(1) {
-		t.Error("more was promised than there is")
-	}
-	b.give(60)
-	if !b.take(60) {
-		t.Error("what was given back can't be taken")
-	}
+// A circuit that is answered while the node stops ends, and holds nothing up.
+func TestMixedWhileStopping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, hop := lone(t)
+		n.mixer.pool, n.mixer.wake = &n.pool, make(chan struct{}, 1)
+		n.descriptor = &netmap.Descriptor{MaxDelay: time.Second, MaxPadding: 100}
+		n.padding.limit = 100
+		l := n.enter(t, hop, link.Config{})
+		target := cell.Target{Host: "example.org", Port: 80}
+		n.mixer.stop()
+		for _, to := range []*cell.Target{nil, &target} {
+			for _, d := range []circuit.Dialer{
+				{Delay: time.Millisecond},
+				{Shape: shape.Shape{Kind: shape.Constant, Rate: 100}},
+			} {
+				c, _, err := d.Dial(l, []circuit.Hop{hop}, to, nil, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r, _ := outcome(t, c); r != cell.ShuttingDown {
+					t.Errorf("%+v: %q, want %q", d, r, cell.ShuttingDown)
+				}
+			}
+		}
+		synctest.Wait()
+		if got := n.padding.taken(); got != 0 {
+			t.Errorf("%d cells a second are still promised", got)
+		}
+	})
 }
 
 // A thousand circuits at a constant rate, one of which has cells.

@@ -13,23 +13,6 @@ import (
 // they want less.
 const paddedCircuits = 64
 
-// Promises are how much padding a node has promised, in cells a second.
-type promises struct {
-	used  atomic.Int64
-	limit int64
-}
-
-// take says whether there is so much left, and takes it then.
-func (p *promises) take(rate int) bool {
-	if p.used.Add(int64(rate)) > p.limit {
-		p.give(rate)
-		return false
-	}
-	return true
-}
-
-func (p *promises) give(rate int) { p.used.Add(-int64(rate)) }
-
 // A mixing is what a circuit has that asks for delays or padding.
 type mixing struct {
 	forward *outlet // nil without delays
@@ -37,7 +20,7 @@ type mixing struct {
 	padding shape.Shape
 	layer   byte // type of what goes back
 
-	replied bool // the node's reply has left; owned by the mixer
+	replied atomic.Bool // the node's reply has left
 }
 
 // adaptive says whether padding depends on what passes.
@@ -54,7 +37,7 @@ func (r *relay) mixLocked(p cell.Parameters) cell.Reason {
 	if p.Delay > offer.MaxDelay || p.Padding.Rate > offer.MaxPadding {
 		return cell.NotOffered
 	}
-	if !r.node.padding.take(p.Padding.Rate) {
+	if !r.node.padding.take(&r.share.padding, p.Padding.Rate) {
 		return cell.Busy
 	}
 	m := &mixing{padding: p.Padding, layer: tinker.LayerRelay}
@@ -71,14 +54,17 @@ func (r *relay) mixLocked(p cell.Parameters) cell.Reason {
 
 // beginMixedLocked does what every circuit begins with, after delays: who sees
 // the handshakes on both sides learns as little from their times as from those
-// of other cells. The caller holds mu.
+// of other cells. The caller holds mu, which is why nothing may be done at once.
 func (r *relay) beginMixedLocked(p cell.Parameters, rest, reply []byte, burst int) cell.Reason {
-	r.mix.back.then(func() {
-		r.mix.replied = true
+	waits := r.mix.back.then(func() {
+		r.mix.replied.Store(true)
 		if r.sendReply(reply) != nil {
 			r.end(cell.QueueFull, 0)
 		}
 	})
+	if !waits {
+		return cell.ShuttingDown
+	}
 	if p.Exit {
 		r.becomeExit(p)
 	}
@@ -88,7 +74,7 @@ func (r *relay) beginMixedLocked(p cell.Parameters, rest, reply []byte, burst in
 	if p.Exit {
 		r.ready.Store(true) // cells wait behind what came first
 	}
-	r.mix.forward.then(func() {
+	waits = r.mix.forward.then(func() {
 		reason := cell.Reason(0)
 		r.mu.Lock()
 		if !r.closed {
@@ -99,6 +85,9 @@ func (r *relay) beginMixedLocked(p cell.Parameters, rest, reply []byte, burst in
 			r.end(reason, 0)
 		}
 	})
+	if !waits {
+		return cell.ShuttingDown
+	}
 	return 0
 }
 
@@ -111,7 +100,7 @@ func (r *relay) unmix(m *mixing) {
 		m.forward.close()
 	}
 	m.back.close()
-	r.node.padding.give(m.padding.Rate)
+	r.node.padding.give(&r.share.padding, m.padding.Rate)
 }
 
 // outlets are where the circuit's cells wait; nil where they don't.
@@ -126,11 +115,9 @@ func (r *relay) outlets() (forward, back *outlet) {
 
 // after calls do once what waits at the outlet has left.
 func after(o *outlet, do func()) {
-	if o == nil {
+	if o == nil || !o.then(do) {
 		do()
-		return
 	}
-	o.then(do)
 }
 
 // wait lets cells wait at an outlet, behind which is the leg, or gives them back
@@ -222,7 +209,7 @@ func (r *relay) sealBackLocked(cells []*cell.Buf, padding int) cell.Reason {
 		}
 	}
 	// Padding that meets a queue, or the end of memory, helps nobody.
-	if !r.mix.replied || r.back.Queued() > link.MaxCells || pool.Used() > r.node.maxCells/2 {
+	if !r.mix.replied.Load() || r.back.Queued() > link.MaxCells || pool.Used() > r.node.maxCells/2 {
 		padding = 0
 	}
 	for range padding {

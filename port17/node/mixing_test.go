@@ -100,23 +100,26 @@ func TestNotOffered(t *testing.T) {
 	}
 }
 
-// A node pads at what it has promised in all, and no more.
+// A node pads at what it has promised in all, and one link can't have that
+// alone.
 func TestPaddingBudget(t *testing.T) {
 	n := testnet.Start(t, 4)
-	l, hops := n.Route(t, 0, 1, 3)
 	d := circuit.Dialer{Shape: shape.Shape{Kind: shape.Light, Rate: 100}}
-	for i := range 65 {
-		c, _, err := d.Dial(l, hops, nil, nil, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		select {
-		case <-c.Built():
-		case <-c.Done():
-		}
-		var ended *circuit.Error
-		if full := errors.As(c.Err(), &ended) && ended.Reason == cell.Busy && ended.Hop == 1; full != (i == 64) {
-			t.Fatalf("circuit %d: %v", i+1, c.Err())
+	for _, want := range []int{32, 16} {
+		l, hops := n.Route(t, 1)
+		for i := range want + 1 {
+			c, _, err := d.Dial(l, hops, nil, nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-c.Built():
+			case <-c.Done():
+			}
+			var ended *circuit.Error
+			if full := errors.As(c.Err(), &ended) && ended.Reason == cell.Busy && ended.Hop == 0; full != (i == want) {
+				t.Fatalf("circuit %d, of %d: %v", i+1, want, c.Err())
+			}
 		}
 	}
 }

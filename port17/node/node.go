@@ -122,7 +122,7 @@ type Node struct {
 	answered  atomic.Uint64 // handshakes
 	spent     atomic.Uint64 // bytes of the month's volume
 	mixer     mixer
-	padding   promises
+	padding   quota // cells a second, by link
 
 	closing    atomic.Bool
 	refusing   atomic.Uint32 // the cell.Reason to refuse circuits with, or 0
@@ -187,7 +187,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		return nil, err
 	}
 	n.mixer.pool = &n.pool
-	n.padding.limit = paddedCircuits * int64(n.descriptor.MaxPadding)
+	n.padding.limit = paddedCircuits * n.descriptor.MaxPadding
 	n.exit = newExit(c.Exit, n.descriptor.IPs(), c.ExitLimits)
 	ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	for range runtime.GOMAXPROCS(0) {

@@ -50,7 +50,7 @@ func (n *Node) Stats() Stats {
 	s := Stats{
 		Circuits: n.circuits.count(), Handshakes: n.answered.Load(), HandshakesWaiting: n.handshakes.count(),
 		CellsUsed: int(n.pool.Used()), CellsMost: int(n.maxCells),
-		Connections: len(n.exit.slots), Associations: len(n.exit.associations),
+		Connections: n.exit.slots.taken(), Associations: n.exit.associations.taken(),
 		Lookups: n.exit.names.all(), Drops: n.Drops(), Ended: n.Ended(),
 		Refusing: n.refusal(), Volume: n.spent.Load(), MonthlyVolume: n.config.MonthlyVolume,
 	}
