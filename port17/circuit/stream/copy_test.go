@@ -222,7 +222,7 @@ func TestPourIdle(t *testing.T) {
 		for _, part := range []string{"one", "two", "three"} {
 			s.Write([]byte(part))
 			synctest.Wait()
-			if n := runtime.NumGoroutine(); n != before {
+			if n := runtime.NumGoroutine(); n > before { // those of other tests may still end
 				t.Errorf("%d goroutines, before it was %d", n, before)
 			}
 		}
