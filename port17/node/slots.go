@@ -10,14 +10,15 @@ import (
 // /48, may have one more while it has fewer than are free, as with circuits: so
 // nobody keeps others out with the addresses of a few networks.
 type slots struct {
-	limit int
+	quota quota
 
-	mu   sync.Mutex
-	used int
-	of   map[netip.Prefix]int
+	mu sync.Mutex
+	of map[netip.Prefix]*int
 }
 
-func newSlots(limit int) *slots { return &slots{limit: limit, of: make(map[netip.Prefix]int)} }
+func newSlots(limit int) *slots {
+	return &slots{quota: quota{limit: limit}, of: make(map[netip.Prefix]*int)}
+}
 
 // take takes a slot for a connection from the address, and says whether there
 // was one.
@@ -25,20 +26,22 @@ func (s *slots) take(from net.Addr) (network netip.Prefix, ok bool) {
 	network = networkOf(from)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.of[network] >= s.limit-s.used {
-		return network, false
+	held := s.of[network]
+	if held == nil {
+		held = new(int)
 	}
-	s.used++
-	s.of[network]++
-	return network, true
+	if ok = s.quota.take(held, 1); ok {
+		s.of[network] = held
+	}
+	return network, ok
 }
 
 // free gives the slot of a network back.
 func (s *slots) free(network netip.Prefix) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.used--
-	if s.of[network]--; s.of[network] == 0 {
+	held := s.of[network]
+	if s.quota.give(held, 1); *held == 0 {
 		delete(s.of, network)
 	}
 }
