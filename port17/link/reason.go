@@ -26,14 +26,10 @@ func Reason(err error) cell.Reason {
 		return cell.Finished
 	case errors.Is(err, tinker.ErrExpired):
 		return cell.Expired
-	case errors.Is(err, tinker.ErrUnknownPrekey), errors.As(err, new(*tinker.RetryError)):
+	case errors.As(err, new(*tinker.RetryError)):
 		return cell.UnknownPrekey
-	case errors.Is(err, tinker.ErrReplay):
-		return cell.Replayed
-	case errors.Is(err, tinker.ErrFull):
-		return cell.Busy
-	case errors.Is(err, tinker.ErrClosed):
-		return cell.ShuttingDown
+	case HelloReason(err) != cell.BadHello:
+		return HelloReason(err)
 	case errors.As(err, &b):
 		return b.reason
 	case errors.Is(err, tinker.ErrDecrypt):
@@ -42,4 +38,20 @@ func Reason(err error) cell.Reason {
 		return cell.TimedOut
 	}
 	return cell.LinkBroken
+}
+
+// HelloReason sorts the errors with which prekeys refuse hellos. What is none of
+// theirs is a bad hello.
+func HelloReason(err error) cell.Reason {
+	switch {
+	case errors.Is(err, tinker.ErrUnknownPrekey):
+		return cell.UnknownPrekey
+	case errors.Is(err, tinker.ErrReplay):
+		return cell.Replayed
+	case errors.Is(err, tinker.ErrFull):
+		return cell.Busy
+	case errors.Is(err, tinker.ErrClosed):
+		return cell.ShuttingDown
+	}
+	return cell.BadHello
 }

@@ -74,7 +74,7 @@ func (r *relay) answer(burst []byte) cell.Reason {
 		r.sendRetry()
 	}
 	if err != nil {
-		return helloReason(err)
+		return link.HelloReason(err)
 	}
 	response.Early.Close() // what comes early is in the hello
 	p, rest, err := cell.ParseParameters(response.Payload)
@@ -115,20 +115,6 @@ func (r *relay) beginLocked(p cell.Parameters, rest []byte, burst int) cell.Reas
 	}
 	r.ready.Store(true) // not before: the link's reader would overtake what came first
 	return 0
-}
-
-func helloReason(err error) cell.Reason {
-	switch {
-	case errors.Is(err, tinker.ErrUnknownPrekey):
-		return cell.UnknownPrekey
-	case errors.Is(err, tinker.ErrReplay):
-		return cell.Replayed
-	case errors.Is(err, tinker.ErrFull):
-		return cell.Busy
-	case errors.Is(err, tinker.ErrClosed):
-		return cell.ShuttingDown
-	}
-	return cell.BadHello
 }
 
 // sendRetry tells the origin what prekeys there are, if that fits a cell.
