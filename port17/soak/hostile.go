@@ -138,14 +138,12 @@ func (h *Hostile) flood(ctx context.Context, at netip.AddrPort, n netmap.Node, _
 	}
 	defer leaveLink(l)
 	for range floodBursts {
-		burst := random(l, cell.LeastBurst)
-		payloads := make([]byte, cell.LeastBurst*cell.PayloadSize)
-		rand.Read(payloads)
-		cell.PutHello(payloads, cell.HelloSize(cell.LeastBurst, 0)) // so that the node has to compute
-		for i, b := range burst {
-			copy(b[cell.HeaderSize:], payloads[i*cell.PayloadSize:])
-		}
-		if _, err := l.Open(deaf{}, burst); err != nil {
+		burst := make([]byte, cell.LeastBurst*cell.PayloadSize)
+		rand.Read(burst)
+		cell.PutHello(burst, cell.HelloSize(cell.LeastBurst, 0)) // so that the node has to compute
+		cells := circuit.Cells(burst, l.Pool())
+		if _, err := l.Open(deaf{}, cells); err != nil {
+			l.Pool().PutAll(cells)
 			return nil
 		}
 		h.bursts.Add(1)
