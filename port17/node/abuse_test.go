@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"fmt"
 	"runtime"
 	"testing"
 	"time"
@@ -186,11 +187,9 @@ func TestHostileClient(t *testing.T) {
 			case <-time.After(5 * time.Second):
 				t.Fatal("the circuit lives on")
 			}
-			for deadline := time.Now().Add(5 * time.Second); n.Ended().Circuits[test.want] != was+1; time.Sleep(time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatalf("the node counts %v, want one more", n.Ended().Circuits)
-				}
-			}
+			eventually(t, func() bool { return n.Ended().Circuits[test.want] == was+1 }, func() string {
+				return fmt.Sprintf("the node counts %v, want one more", n.Ended().Circuits)
+			})
 		})
 	}
 	for name, do := range map[string]func(*raw){
@@ -209,11 +208,9 @@ func TestHostileClient(t *testing.T) {
 			for i := range uint32(300) {
 				o.frames(opening(1 + i))
 			}
-			for deadline := time.Now().Add(5 * time.Second); n.Ended().Streams[cell.TooManyStreams] < 44; time.Sleep(time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatalf("the node counts %v", n.Ended().Streams)
-				}
-			}
+			eventually(t, func() bool { return n.Ended().Streams[cell.TooManyStreams] >= 44 }, func() string {
+				return fmt.Sprintf("the node counts %v", n.Ended().Streams)
+			})
 			for i := range uint32(256) {
 				o.frames(cell.Frame{Type: cell.ResetFrame, Stream: 1 + i})
 			}
@@ -222,11 +219,9 @@ func TestHostileClient(t *testing.T) {
 			for i, name := range []string{"", "a b", "a..b", "\x00", "ex\xffample", string(bytes.Repeat([]byte("a"), 254))} {
 				o.frames(cell.Frame{Type: cell.OpenFrame, Stream: uint32(1 + i), Data: append([]byte{0, 80, 1, byte(len(name))}, name...)})
 			}
-			for deadline := time.Now().Add(5 * time.Second); n.Ended().Streams[cell.BadTarget] < 6; time.Sleep(time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatalf("the node counts %v", n.Ended().Streams)
-				}
-			}
+			eventually(t, func() bool { return n.Ended().Streams[cell.BadTarget] >= 6 }, func() string {
+				return fmt.Sprintf("the node counts %v", n.Ended().Streams)
+			})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -249,14 +244,22 @@ func (o *raw) alive(n *Node) {
 	o.t.Helper()
 	was := n.Ended().Streams[cell.Policy]
 	o.frames(cell.Frame{Type: cell.OpenFrame, Stream: 1000, Data: cell.Target{Host: "example.com", Port: 80}.Append(nil)})
-	for deadline := time.Now().Add(5 * time.Second); n.Ended().Streams[cell.Policy] == was; time.Sleep(time.Millisecond) {
+	eventually(o.t, func() bool {
 		select {
 		case r := <-o.ended:
 			o.t.Fatalf("the circuit ended: %s", r)
 		default:
 		}
+		return n.Ended().Streams[cell.Policy] > was
+	}, func() string { return "the circuit's streams are not served" })
+}
+
+// eventually waits until something is so, and fails with what is so otherwise.
+func eventually(t testing.TB, is func() bool, otherwise func() string) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); !is(); <-time.After(time.Millisecond) {
 		if time.Now().After(deadline) {
-			o.t.Fatal("the circuit's streams are not served")
+			t.Fatal(otherwise())
 		}
 	}
 }
@@ -264,12 +267,11 @@ func (o *raw) alive(n *Node) {
 // emptied waits until nothing is left of the circuits that there were.
 func (n *Node) emptied(t testing.TB) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); len(n.circuits.all()) > 0 || n.pool.Used() > 0 || n.exit.associations.taken() > 0; {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d circuits, %d cells, %d associations are left", len(n.circuits.all()), n.pool.Used(), n.exit.associations.taken())
-		}
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, func() bool {
+		return len(n.circuits.all()) == 0 && n.pool.Used() == 0 && n.exit.associations.taken() == 0
+	}, func() string {
+		return fmt.Sprintf("%d circuits, %d cells, %d associations are left", len(n.circuits.all()), n.pool.Used(), n.exit.associations.taken())
+	})
 }
 
 // A link on which there are circuits that never were ends, and with it no other.
