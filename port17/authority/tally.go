@@ -1,0 +1,217 @@
+package authority
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"safing/netmap"
+)
+
+// facts are what of a signed descriptor, or of keys, decides about a map.
+type facts struct {
+	id        netmap.NodeID
+	published time.Time
+	binding   [32]byte
+	closed    bool
+	capacity  uint64 // that the node declares; 0 if it does not
+}
+
+// A ruling is what a statement of an authority says about a node.
+type ruling struct {
+	author uint32
+	node   netmap.NodeID
+	action action
+	date   time.Time
+	hash   digest // of the statement
+}
+
+// An action is what a ruling asks for.
+type action uint8
+
+const (
+	suspend action = iota + 1
+	restore
+	trust
+	distrust
+)
+
+// A member is a node as the votes have it on the map.
+type member struct {
+	id         netmap.NodeID
+	descriptor digest
+	keys       digest // zero if the votes agree on none
+	trusted    bool
+	badExit    bool
+	capacity   uint64 // measured; 0 if too few have measured it
+}
+
+// A tally counts votes. It is a pure function of its fields and the votes, so
+// that all who count the same votes have the same map.
+type tally struct {
+	quorum  *quorum
+	facts   map[digest]facts // of all that agreed returns
+	rulings []ruling         // of the statements in the votes
+}
+
+// byNode gathers what the votes say of each node.
+func byNode(votes []*vote) map[netmap.NodeID][]*opinion {
+	opinions := make(map[netmap.NodeID][]*opinion)
+	for _, v := range votes {
+		for i := range v.opinions {
+			o := &v.opinions[i]
+			opinions[o.ID] = append(opinions[o.ID], o)
+		}
+	}
+	return opinions
+}
+
+// agreed returns the descriptors and keys that enough of the votes name for a
+// node, and that tally.members needs. At least one of those who named each is
+// honest and hands it out, as long as not more are hostile than may be.
+func (q *quorum) agreed(votes []*vote) []digest {
+	all := make(map[digest]bool)
+	for _, opinions := range byNode(votes) {
+		for _, named := range []func(*opinion) []digest{descriptors, keys} {
+			for _, d := range q.named(opinions, named) {
+				all[d] = true
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(all), compareDigests)
+}
+
+// named returns what enough of the opinions on one node name.
+func (q *quorum) named(opinions []*opinion, named func(*opinion) []digest) []digest {
+	count := make(map[digest]int)
+	for _, o := range opinions {
+		for _, d := range named(o) {
+			count[d]++
+		}
+	}
+	maps.DeleteFunc(count, func(_ digest, n int) bool { return n < q.threshold })
+	return slices.SortedFunc(maps.Keys(count), compareDigests)
+}
+
+func descriptors(o *opinion) []digest { return o.Descriptors }
+func keys(o *opinion) []digest        { return o.Keys }
+
+// members returns who is on the map, sorted by identity.
+func (t *tally) members(votes []*vote) ([]member, error) {
+	rulings := t.inForce()
+	var all []member
+	for id, opinions := range byNode(votes) {
+		m, listed, err := t.member(id, opinions, rulings[id])
+		if err != nil {
+			return nil, err
+		}
+		if listed {
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all, func(a, b member) int { return bytes.Compare(a.id[:], b.id[:]) })
+	return all, nil
+}
+
+func (t *tally) member(id netmap.NodeID, opinions []*opinion, rulings map[action]int) (member, bool, error) {
+	k := t.quorum.threshold
+	reachable, badExit := 0, 0
+	var measured []uint64
+	for _, o := range opinions {
+		reachable += one(o.Reachable)
+		badExit += one(o.BadExit)
+		if o.Capacity > 0 {
+			measured = append(measured, o.Capacity)
+		}
+	}
+	if reachable < k || rulings[suspend] >= k {
+		return member{}, false, nil
+	}
+	descriptor, err := t.newest(id, t.quorum.named(opinions, descriptors), nil)
+	if err != nil || descriptor.isZero() {
+		return member{}, false, err
+	}
+	d := t.facts[descriptor]
+	if d.closed {
+		return member{}, false, nil
+	}
+	prekeys, err := t.newest(id, t.quorum.named(opinions, keys), &d.binding)
+	if err != nil {
+		return member{}, false, err
+	}
+	m := member{
+		id: id, descriptor: descriptor, keys: prekeys,
+		trusted: rulings[trust] >= k, badExit: badExit >= k, capacity: t.capacity(measured),
+	}
+	if d.capacity > 0 {
+		m.capacity = min(m.capacity, d.capacity)
+	}
+	return m, true, nil
+}
+
+// newest returns the newest of what was named, of those with the binding if one
+// is given; zero if there is none.
+func (t *tally) newest(id netmap.NodeID, named []digest, binding *[32]byte) (best digest, err error) {
+	for _, d := range named {
+		f, ok := t.facts[d]
+		if !ok {
+			return digest{}, fmt.Errorf("the votes name %x of node %s, which nobody has handed out", d[:4], id.Short())
+		}
+		if f.id != id || binding != nil && f.binding != *binding {
+			continue
+		}
+		if best.isZero() || !f.published.Before(t.facts[best].published) { // named is in order
+			best = d
+		}
+	}
+	return best, nil
+}
+
+// capacity returns the low median of what was measured, or less: never more than
+// what an honest authority has measured, were all hostile ones among them. It
+// is 0 if they could be alone.
+func (t *tally) capacity(measured []uint64) uint64 {
+	f := t.quorum.faults()
+	if len(measured) <= f {
+		return 0
+	}
+	slices.Sort(measured)
+	return measured[min((len(measured)-1)/2, len(measured)-1-f)]
+}
+
+// inForce counts for each node how many authorities ask for an action: of each
+// kind the newest ruling of an authority counts.
+func (t *tally) inForce() map[netmap.NodeID]map[action]int {
+	type key struct {
+		author uint32
+		node   netmap.NodeID
+		kind   bool // whether it is about trust
+	}
+	newest := make(map[key]ruling)
+	for _, r := range t.rulings {
+		k := key{r.author, r.node, r.action == trust || r.action == distrust}
+		if old, ok := newest[k]; !ok || cmp.Or(r.date.Compare(old.date), compareDigests(r.hash, old.hash)) > 0 {
+			newest[k] = r
+		}
+	}
+	counts := make(map[netmap.NodeID]map[action]int)
+	for k, r := range newest {
+		if counts[k.node] == nil {
+			counts[k.node] = make(map[action]int)
+		}
+		counts[k.node][r.action]++
+	}
+	return counts
+}
+
+func compareDigests(a, b digest) int { return bytes.Compare(a[:], b[:]) }
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
