@@ -22,6 +22,8 @@ import (
 const (
 	tableLimit = 10_000 // connections in the live table
 	stopLimit  = 2 * time.Second
+
+	geoInterval = time.Minute // between looks whether the location database changed
 )
 
 // Config says what a daemon guards and where its parts are.
@@ -146,7 +148,6 @@ func (d *Daemon) openFiles(ctx context.Context) error {
 		if d.geo, err = geo.Open(d.settings.GeoIP); err != nil {
 			return fmt.Errorf("%w: correct geoip in %s", err, d.state.file(settingsFile))
 		}
-		d.finally("the location database", d.geo.Close)
 	}
 	if d.store, err = history.Open(ctx, d.state.file("history.db"), historyLimits(d.settings.History), d.log); err != nil {
 		return err
@@ -207,6 +208,7 @@ func (d *Daemon) serve(context.Context) error {
 	d.work.Go(func() { d.lists.run(ctx) })
 	d.work.Go(func() { d.names.run(ctx) })
 	d.work.Go(func() { d.watchFiles(ctx) })
+	d.work.Go(func() { d.geo.Follow(ctx, geoInterval, d.log) })
 	d.serveHTTP(ctx, d.page, server.Browser())
 	d.serveHTTP(ctx, d.socket, server.Socket())
 	return nil
