@@ -150,7 +150,7 @@ func (s *soaking) prepare(p plan, server *soak.Server) error {
 	if s.world.hosts != nil {
 		at = s.world.hosts.server
 	}
-	s.hostile = hostile(trust, filepath.Join(s.world.dir, "client", "map"), at, p.seed)
+	s.hostile = hostile(trust, filepath.Join(s.world.dir, "client"), at, p.seed)
 	s.chaos = &chaos{world: s.world, network: s.network, seed: p.seed, down: make(map[string]bool)}
 	return nil
 }

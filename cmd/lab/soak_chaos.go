@@ -14,7 +14,7 @@ import (
 
 	"safing/internal/wan"
 	"safing/netmap"
-	"safing/port17/authority"
+	"safing/port17/directory"
 	"safing/port17/soak"
 )
 
@@ -168,14 +168,14 @@ func (c *chaos) links(ctx context.Context, lots *rand.Rand) {
 const mapAge = 20 * time.Second // after which the hostile neighbour reads it again
 
 // hostile is a neighbour on a host, with the map that a client has.
-func hostile(trust *netmap.Network, path string, at *host, seed uint64) *soak.Hostile {
+func hostile(trust *netmap.Network, state string, at *host, seed uint64) *soak.Hostile {
 	var read time.Time
 	var m *netmap.Map
 	return &soak.Hostile{
 		Seed: seed,
 		Map: func() *netmap.Map {
 			if time.Since(read) > mapAge {
-				read, m = time.Now(), authority.NewClient(trust, path, nil).Map()
+				read, m = time.Now(), directory.New(directory.Config{Network: trust, State: state}).Map()
 			}
 			return m
 		},

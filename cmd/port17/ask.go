@@ -18,8 +18,8 @@ import (
 
 	"safing/internal/command"
 	"safing/netmap"
-	"safing/port17/authority"
 	"safing/port17/client"
+	"safing/port17/directory"
 	"safing/port17/route"
 )
 
@@ -67,7 +67,7 @@ func (s source) fetch(ctx context.Context) (*netmap.Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	return authority.NewClient(network, "", nil).Fetch(ctx)
+	return directory.New(directory.Config{Network: network}).Fetch(ctx)
 }
 
 func printJSON(w io.Writer, v any) error {

@@ -24,6 +24,7 @@ import (
 	"safing/port17/cell"
 	"safing/port17/circuit"
 	"safing/port17/circuit/stream"
+	"safing/port17/directory"
 	"safing/port17/link"
 )
 
@@ -128,7 +129,7 @@ func awaitMap(t *testing.T, trust *netmap.Network, id string, on bool) (found ne
 	t.Helper()
 	ctx, done := context.WithTimeout(t.Context(), 20*time.Second)
 	defer done()
-	authority.NewClient(trust, "", nil).Watch(ctx, func(m *netmap.Map) { //nolint:errcheck // it ends when cancelled
+	directory.New(directory.Config{Network: trust}).Watch(ctx, func(m *netmap.Map) { //nolint:errcheck // it ends when cancelled
 		is := false
 		for _, n := range m.Nodes {
 			if n.ID.String() == id {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"safing/netmap"
+	"safing/port17/directory"
 	"safing/tinker"
 )
 
@@ -20,7 +21,7 @@ type fixture struct {
 	config  Config
 	network *netmap.Network
 	a       *Authority
-	client  *Client
+	client  *directory.Client
 }
 
 func start(t *testing.T) *fixture {
@@ -45,7 +46,7 @@ func (f *fixture) run(t *testing.T) {
 	server := httptest.NewServer(f.a.Handler())
 	t.Cleanup(server.Close)
 	f.network.Authorities[0].URL = server.URL
-	f.client = NewClient(f.network, filepath.Join(f.config.State, "map"), nil)
+	f.client = directory.New(directory.Config{Network: f.network, State: f.config.State})
 }
 
 func descriptor(t *testing.T, seed byte, published time.Time) []byte {
@@ -131,23 +132,9 @@ func TestClientBelievesNoOther(t *testing.T) {
 	}
 	other := start(t)
 	f.network.Authorities[0].URL = other.network.Authorities[0].URL
-	fresh := NewClient(f.network, "", nil)
+	fresh := directory.New(directory.Config{Network: f.network})
 	if _, err := fresh.Fetch(t.Context()); !errors.Is(err, netmap.ErrSignature) {
 		t.Errorf("a map of another authority: %v, want %v", err, netmap.ErrSignature)
-	}
-}
-
-func TestClientRefusesRollBack(t *testing.T) {
-	f := start(t)
-	old := f.a.wait(t.Context(), 0).bytes
-	if err := f.a.publish(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.client.Fetch(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.client.take(old); err == nil || !strings.Contains(err.Error(), "was seen already") {
-		t.Errorf("an older map: %v", err)
 	}
 }
 
@@ -157,14 +144,13 @@ func TestClientKeepsTheMapOnDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache := filepath.Join(f.config.State, "map")
-	if again := NewClient(f.network, cache, nil).Map(); again == nil || again.Sequence != m.Sequence {
+	if again := directory.New(directory.Config{Network: f.network, State: f.config.State}).Map(); again == nil || again.Sequence != m.Sequence {
 		t.Errorf("map on disk: %+v", again)
 	}
-	if err := os.WriteFile(cache, []byte("junk"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(f.config.State, "map"), []byte("junk"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if again := NewClient(f.network, cache, nil).Map(); again != nil {
+	if again := directory.New(directory.Config{Network: f.network, State: f.config.State}).Map(); again != nil {
 		t.Error("junk on disk was believed")
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"safing/netmap"
-	"safing/port17/authority"
+	"safing/port17/directory"
 )
 
 // A Level says how much a finding matters.
@@ -98,7 +98,7 @@ func (r *report) problem(check, fix, format string, args ...any) {
 func (r *report) checkMap(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	m, err := authority.NewClient(r.config.Network, "", nil).Fetch(ctx)
+	m, err := directory.New(directory.Config{Network: r.config.Network}).Fetch(ctx)
 	if err != nil {
 		r.problem("map", "check the way to the authority, and that the network's file is the right one", "%v", err)
 		return

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"safing/netmap"
-	"safing/port17/authority"
 	"safing/port17/cell"
 	"safing/port17/circuit"
+	"safing/port17/directory"
 	"safing/port17/route"
 	"safing/port17/shape"
 )
@@ -48,7 +48,7 @@ type Config struct {
 // A Client is in use until Close.
 type Client struct {
 	config    Config
-	authority *authority.Client
+	directory *directory.Client
 	sample    *sample
 	entries   *entries
 	failures  *failures
@@ -94,7 +94,7 @@ func New(ctx context.Context, c Config) (*Client, error) {
 	}
 	client := &Client{
 		config:    c,
-		authority: authority.NewClient(c.Network, filepath.Join(c.State, "map"), c.Log),
+		directory: directory.New(directory.Config{Network: c.Network, State: c.State, Log: c.Log}),
 		failures:  newFailures(),
 		slots:     make(chan struct{}, maxAssociations),
 		news:      make(chan struct{}),
@@ -108,7 +108,7 @@ func New(ctx context.Context, c Config) (*Client, error) {
 	client.entries = newEntries(c)
 	ctx, client.stop = context.WithCancel(context.WithoutCancel(ctx))
 	client.running.Go(func() {
-		client.authority.Watch(ctx, client.setMap) //nolint:errcheck // it ends with the context
+		client.directory.Watch(ctx, client.setMap) //nolint:errcheck // it ends with the context
 	})
 	client.running.Go(func() { client.sweep(ctx) })
 	client.running.Go(func() { client.prepare(ctx) })
@@ -194,7 +194,7 @@ func (c *Client) Ready(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			if why := c.authority.Err(); f == nil && why != nil {
+			if why := c.directory.Err(); f == nil && why != nil {
 				err = why
 			}
 			return fmt.Errorf("wait for the network: %w (%w)", err, context.Cause(ctx))

@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"safing/netmap"
-	"safing/port17/authority"
 	"safing/port17/cell"
 	"safing/port17/circuit"
 	"safing/port17/circuit/stream"
+	"safing/port17/directory"
 	"safing/port17/testnet"
 )
 
@@ -29,7 +29,7 @@ func drain(t *testing.T, n *testnet.Network, i int) (context.CancelFunc, <-chan 
 	}()
 	off, done := context.WithTimeout(t.Context(), 10*time.Second)
 	defer done()
-	authority.NewClient(n.Trust, "", nil).Watch(off, func(m *netmap.Map) { //nolint:errcheck // it ends when cancelled
+	directory.New(directory.Config{Network: n.Trust}).Watch(off, func(m *netmap.Map) { //nolint:errcheck // it ends when cancelled
 		if _, ok := m.Node(n.Nodes[i].ID()); !ok {
 			done()
 		}
@@ -93,7 +93,7 @@ func TestDrain(t *testing.T) {
 	n.Restart(t, 1) // at the same address, and it comes back onto the map
 	back, done := context.WithTimeout(t.Context(), 10*time.Second)
 	defer done()
-	authority.NewClient(n.Trust, "", nil).Watch(back, func(m *netmap.Map) { //nolint:errcheck // it ends when cancelled
+	directory.New(directory.Config{Network: n.Trust}).Watch(back, func(m *netmap.Map) { //nolint:errcheck // it ends when cancelled
 		if _, ok := m.Node(n.Nodes[1].ID()); ok {
 			done()
 		}

@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"safing/netmap"
-	"safing/port17/authority"
 	"safing/port17/cell"
 	"safing/port17/circuit"
 	"safing/port17/circuit/stream"
+	"safing/port17/directory"
 	"safing/port17/link"
 	"safing/port17/node"
 	"safing/port17/testnet"
@@ -74,7 +74,7 @@ func join(t *testing.T, n *testnet.Network) *hostile {
 	}
 	h.running.Go(func() { h.listen(listener) })
 	t.Cleanup(func() { h.leave(listener) })
-	if err := authority.NewClient(n.Trust, "", nil).Publish(t.Context(), signed); err != nil {
+	if err := directory.New(directory.Config{Network: n.Trust}).Publish(t.Context(), signed); err != nil {
 		t.Fatal(err)
 	}
 	for i := range n.Nodes {

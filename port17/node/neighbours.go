@@ -31,7 +31,7 @@ const (
 
 // follow keeps the map and the links that it asks for.
 func (n *Node) follow(ctx context.Context) {
-	n.authority.Watch(ctx, func(m *netmap.Map) { //nolint:errcheck // it ends with the context
+	n.directory.Watch(ctx, func(m *netmap.Map) { //nolint:errcheck // it ends with the context
 		n.mu.Lock()
 		n.m = m
 		n.mu.Unlock()

@@ -15,6 +15,7 @@ import (
 	"safing/netmap"
 	"safing/port17/authority"
 	"safing/port17/cell"
+	"safing/port17/directory"
 	"safing/port17/link"
 	"safing/tinker"
 )
@@ -112,7 +113,7 @@ type Node struct {
 	config    Config
 	id        netmap.NodeID
 	keys      *tinker.Prekeys
-	authority *authority.Client
+	directory *directory.Client
 	pool      cell.Pool
 	listeners []listener
 	exit      *exit
@@ -155,7 +156,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	n := &Node{
 		config:     c,
 		id:         netmap.NodeID(c.Identity.Public().(ed25519.PublicKey)),
-		authority:  authority.NewClient(c.Network, filepath.Join(c.State, "map"), c.Log),
+		directory:  directory.New(directory.Config{Network: c.Network, State: c.State, Log: c.Log}),
 		circuits:   circuits{limit: maxCircuits},
 		handshakes: newHandshakes(maxHandshakes),
 		maxCells:   maxCells,

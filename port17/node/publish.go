@@ -73,7 +73,7 @@ func (n *Node) publishNow(ctx context.Context) error {
 	n.mu.Lock()
 	n.signed = signed
 	n.mu.Unlock()
-	return n.authority.Publish(ctx, signed)
+	return n.directory.Publish(ctx, signed)
 }
 
 // currentLocked returns the descriptor as it would be now. It has one link to

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"safing/netmap"
-	"safing/port17/authority"
+	"safing/port17/directory"
 	"safing/port17/link"
 	"safing/tinker"
 )
@@ -35,7 +35,7 @@ func TestFlappingNeighbour(t *testing.T) {
 		}
 		n := &Node{
 			config:    Config{Identity: key, Period: 24 * time.Hour, Log: slog.New(slog.DiscardHandler)},
-			authority: authority.NewClient(&netmap.Network{Name: "test"}, "", nil),
+			directory: directory.New(directory.Config{Network: &netmap.Network{Name: "test"}}),
 			keys:      keys, m: m, descriptor: d, neighbours: make(map[netmap.NodeID][]*link.Link),
 			changed: make(chan struct{}, 1), publishing: make(chan struct{}, 1),
 		}

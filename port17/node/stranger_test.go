@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"safing/netmap"
-	"safing/port17/authority"
+	"safing/port17/directory"
 	"safing/port17/link"
 	"safing/port17/node"
 	"safing/port17/testnet"
@@ -16,7 +16,7 @@ import (
 // network would fetch a new map every time.
 func TestStrangerDoesNotPublish(t *testing.T) {
 	n := testnet.Start(t, 2)
-	m, err := authority.NewClient(n.Trust, "", nil).Fetch(t.Context())
+	m, err := directory.New(directory.Config{Network: n.Trust}).Fetch(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,8 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
-	"safing/port17/authority"
 	"safing/port17/client"
+	"safing/port17/directory"
 	"safing/port17/soak"
 	"safing/port17/testnet"
 )
@@ -67,7 +67,7 @@ func testNetwork(t *testing.T) {
 	run(t, load, time.Second, func(context.Context) {}) // so that pools are filled
 	before := use()
 
-	m := authority.NewClient(n.Trust, state+"/map", nil)
+	m := directory.New(directory.Config{Network: n.Trust, State: state})
 	h := &soak.Hostile{Map: m.Map, Seed: *seed, Dial: func(a netip.AddrPort) (net.Conn, error) { return net.Dial("tcp", a.String()) }}
 	run(t, load, *lasting, func(ctx context.Context) {
 		var hostile sync.WaitGroup

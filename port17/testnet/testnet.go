@@ -16,6 +16,7 @@ import (
 	"safing/netmap"
 	"safing/port17/authority"
 	"safing/port17/circuit"
+	"safing/port17/directory"
 	"safing/port17/link"
 	"safing/port17/node"
 )
@@ -119,7 +120,7 @@ func (n *Network) await(t testing.TB, count int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	c := authority.NewClient(n.Trust, "", nil)
+	c := directory.New(directory.Config{Network: n.Trust})
 	c.Watch(ctx, func(m *netmap.Map) { //nolint:errcheck // it ends when cancelled
 		links := 0
 		for _, node := range m.Nodes {
@@ -137,7 +138,7 @@ func (n *Network) await(t testing.TB, count int) {
 // Route makes hops of the nodes with the indexes, and a link to the first.
 func (n *Network) Route(t testing.TB, nodes ...int) (*link.Link, []circuit.Hop) {
 	t.Helper()
-	m, err := authority.NewClient(n.Trust, "", nil).Fetch(t.Context())
+	m, err := directory.New(directory.Config{Network: n.Trust}).Fetch(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package authority
+package directory
 
 import (
 	"bytes"
@@ -45,7 +45,7 @@ func following(t *testing.T, f transport) (*Client, []byte) {
 		t.Fatal(err)
 	}
 	now := time.Now().UTC()
-	m, err := netmap.New("test", 7, now.Add(-time.Minute), now.Add(DefaultValidity), nil)
+	m, err := netmap.New("test", 7, now.Add(-time.Minute), now.Add(time.Hour), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,9 +53,9 @@ func following(t *testing.T, f transport) (*Client, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := NewClient(&netmap.Network{Name: "test", Threshold: 1, Authorities: []netmap.Authority{
+	c := New(Config{Network: &netmap.Network{Name: "test", Threshold: 1, Authorities: []netmap.Authority{
 		{URL: "http://silent", Key: other}, {URL: "http://good", Key: vkey},
-	}}, "", nil)
+	}}})
 	c.http.Transport = f
 	return c, signed
 }

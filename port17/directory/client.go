@@ -1,4 +1,4 @@
-package authority
+package directory
 
 import (
 	"bytes"
@@ -24,10 +24,22 @@ const (
 	mostBackoff  = 30 * time.Second
 )
 
+// mapFile is the file in Config.State with the newest map.
+const mapFile = "map"
+
+// Config says which network to follow.
+type Config struct {
+	Network *netmap.Network
+	// State is the folder in which the newest map is kept; empty for none.
+	State string
+	// Log gets what a user wants to know; nil discards.
+	Log *slog.Logger
+}
+
 // A Client follows the map of a network.
 type Client struct {
 	network *netmap.Network
-	cache   string
+	cache   string // file of the newest map; empty for none
 	log     *slog.Logger
 	http    *http.Client
 
@@ -36,26 +48,26 @@ type Client struct {
 	err    error // of the last attempt to fetch one
 }
 
-// NewClient returns a client of the network. The newest map is kept in the file
-// cache, unless that is empty. A nil log discards.
-func NewClient(n *netmap.Network, cache string, log *slog.Logger) *Client {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+// New returns a client of the network. It begins with the map on disk, if that
+// is valid.
+func New(config Config) *Client {
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
 	}
-	c := &Client{network: n, cache: cache, log: log, http: &http.Client{
+	c := &Client{network: config.Network, log: config.Log, http: &http.Client{
 		Transport: &http.Transport{IdleConnTimeout: time.Minute, ResponseHeaderTimeout: pollFor + fetchTimeout},
 		// The network file says whom to ask: nobody on the way sends us elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-	c.loadCache()
+	if config.State != "" {
+		c.cache = filepath.Join(config.State, mapFile)
+		c.loadCache()
+	}
 	return c
 }
 
 // loadCache takes the map on disk. One that is not valid any more is no use.
 func (c *Client) loadCache() {
-	if c.cache == "" {
-		return
-	}
 	b, err := os.ReadFile(c.cache)
 	if err != nil {
 		return

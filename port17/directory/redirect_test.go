@@ -1,4 +1,4 @@
-package authority
+package directory
 
 import (
 	"net/http"
@@ -21,7 +21,7 @@ func TestNoRedirect(t *testing.T) {
 	for _, status := range []int{http.StatusFound, http.StatusTemporaryRedirect} {
 		s := httptest.NewServer(http.RedirectHandler(other.URL, status))
 		t.Cleanup(s.Close)
-		c := NewClient(&netmap.Network{Name: "test", Threshold: 1, Authorities: []netmap.Authority{{URL: s.URL}}}, "", nil)
+		c := New(Config{Network: &netmap.Network{Name: "test", Threshold: 1, Authorities: []netmap.Authority{{URL: s.URL}}}})
 		t.Cleanup(c.http.CloseIdleConnections)
 		_, fetch := c.Fetch(t.Context())
 		publish := c.Publish(t.Context(), []byte("descriptor"))
