@@ -20,7 +20,11 @@ import (
 var (
 	ErrSignature = errors.New("the map is not signed by enough of the network's authorities: " +
 		"check that the network file is the right one")
-	ErrExpired = errors.New("the map is out of date: check the clock and the way to the authority")
+	ErrWitness = errors.New("the map was not seen by enough of the network's witnesses: " +
+		"check that the network file is the right one, or wait for the next map")
+	ErrNotYet   = errors.New("the map is not valid yet: check the clock")
+	ErrTooLarge = errors.New("the map is too large")
+	ErrExpired  = errors.New("the map is out of date: check the clock and the way to the authority")
 )
 
 // A Network is whom to believe about a network. It is a file:
@@ -39,12 +43,23 @@ type Network struct {
 	// or a company's network: see [Descriptor.CheckPublic].
 	PrivateAddresses bool        `toml:"private_addresses,omitempty"`
 	Authorities      []Authority `toml:"authority"`
+	// WitnessThreshold is how many of the witnesses have to have seen the log
+	// that a map is in; 0 if none is asked.
+	WitnessThreshold int       `toml:"witness_threshold,omitempty"`
+	Witnesses        []Witness `toml:"witness,omitempty"`
 }
 
 // An Authority signs maps.
 type Authority struct {
 	URL string `toml:"url"`
 	// Key is a verifier key (c2sp.org/signed-note).
+	Key string `toml:"key"`
+}
+
+// A Witness makes sure that a network has one log, which only grows.
+type Witness struct {
+	URL string `toml:"url"`
+	// Key is a verifier key as [CosignerKey] returns it.
 	Key string `toml:"key"`
 }
 
@@ -77,6 +92,24 @@ func (n *Network) validate() error {
 		if _, err := note.NewVerifier(a.Key); err != nil {
 			return fmt.Errorf("authority key %q: %w", a.Key, err)
 		}
+	}
+	return n.validateWitnesses()
+}
+
+func (n *Network) validateWitnesses() error {
+	if n.WitnessThreshold < 0 || n.WitnessThreshold > len(n.Witnesses) {
+		return fmt.Errorf("witness_threshold %d: it has to be 0 to %d, the number of witnesses", n.WitnessThreshold, len(n.Witnesses))
+	}
+	for _, w := range n.Witnesses {
+		if !strings.HasPrefix(w.URL, "http://") && !strings.HasPrefix(w.URL, "https://") {
+			return fmt.Errorf("witness url %q: it has to begin with http:// or https://", w.URL)
+		}
+		if _, err := NewCosignatureVerifier(w.Key); err != nil {
+			return fmt.Errorf("witness key %q: %w", w.Key, err)
+		}
+	}
+	if len(n.signers()) != len(n.Authorities)+len(n.Witnesses) {
+		return errors.New("two authorities, or two witnesses, have the same key")
 	}
 	return nil
 }
