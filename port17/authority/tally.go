@@ -43,7 +43,7 @@ const (
 type member struct {
 	id         netmap.NodeID
 	descriptor digest
-	keys       digest // zero if the votes agree on none
+	keys       digest
 	trusted    bool
 	badExit    bool
 	capacity   uint64 // measured; 0 if too few have measured it
@@ -130,17 +130,13 @@ func (t *tally) member(id netmap.NodeID, opinions []*opinion, rulings map[action
 	if reachable < k || rulings[suspend] >= k {
 		return member{}, false, nil
 	}
-	descriptor, err := t.newest(id, t.quorum.named(opinions, descriptors), nil)
+	descriptor, prekeys, err := t.newest(id, opinions)
 	if err != nil || descriptor.isZero() {
 		return member{}, false, err
 	}
 	d := t.facts[descriptor]
 	if d.closed {
 		return member{}, false, nil
-	}
-	prekeys, err := t.newest(id, t.quorum.named(opinions, keys), &d.binding)
-	if err != nil {
-		return member{}, false, err
 	}
 	m := member{
 		id: id, descriptor: descriptor, keys: prekeys,
@@ -152,22 +148,43 @@ func (t *tally) member(id netmap.NodeID, opinions []*opinion, rulings map[action
 	return m, true, nil
 }
 
-// newest returns the newest of what was named, of those with the binding if one
-// is given; zero if there is none.
-func (t *tally) newest(id netmap.NodeID, named []digest, binding *[32]byte) (best digest, err error) {
+// newest returns the newest descriptor of the node for which there are keys, and
+// the newest of these; zero if enough of the opinions name none.
+func (t *tally) newest(id netmap.NodeID, opinions []*opinion) (descriptor, prekeys digest, err error) {
+	all, err := t.sorted(id, t.quorum.named(opinions, descriptors))
+	if err != nil {
+		return digest{}, digest{}, err
+	}
+	allKeys, err := t.sorted(id, t.quorum.named(opinions, keys))
+	if err != nil {
+		return digest{}, digest{}, err
+	}
+	for _, d := range all {
+		for _, k := range allKeys {
+			if t.facts[k].binding == t.facts[d].binding {
+				return d, k, nil
+			}
+		}
+	}
+	return digest{}, digest{}, nil
+}
+
+// sorted returns what was named and is of the node, the newest first.
+func (t *tally) sorted(id netmap.NodeID, named []digest) ([]digest, error) {
+	var all []digest
 	for _, d := range named {
 		f, ok := t.facts[d]
 		if !ok {
-			return digest{}, fmt.Errorf("the votes name %x of node %s, which nobody has handed out", d[:4], id.Short())
+			return nil, fmt.Errorf("the votes name %x of node %s, which nobody has handed out", d[:4], id.Short())
 		}
-		if f.id != id || binding != nil && f.binding != *binding {
-			continue
-		}
-		if best.isZero() || !f.published.Before(t.facts[best].published) { // named is in order
-			best = d
+		if f.id == id {
+			all = append(all, d)
 		}
 	}
-	return best, nil
+	slices.SortStableFunc(all, func(a, b digest) int {
+		return cmp.Or(t.facts[b].published.Compare(t.facts[a].published), compareDigests(b, a))
+	})
+	return all, nil
 }
 
 // capacity returns the low median of what was measured, or less: never more than

@@ -33,22 +33,26 @@ func named(names ...string) (digests []digest) {
 func TestTally(t *testing.T) {
 	q, _ := assembly(t, 3, 2)
 	id := netmap.NodeID{1}
-	up := func(d ...string) opinion { return opinion{ID: id, Descriptors: named(d...), Reachable: true} }
-	down := opinion{ID: id, Descriptors: named("new")}
+	up := func(d ...string) opinion {
+		return opinion{ID: id, Descriptors: named(d...), Keys: named("keys"), Reachable: true}
+	}
+	down := opinion{ID: id, Descriptors: named("new"), Keys: named("keys")}
 	with := func(o opinion, change func(o *opinion)) opinion { change(&o); return o }
 	measured := func(c uint64) opinion { return with(up("new"), func(o *opinion) { o.Capacity = c }) }
 	keyed := func(k ...string) opinion { return with(up("new"), func(o *opinion) { o.Keys = named(k...) }) }
 	bad := with(up("new"), func(o *opinion) { o.BadExit = true })
 	node := func(change func(m *member)) []member {
-		m := member{id: id, descriptor: someDigest("new")}
+		m := member{id: id, descriptor: someDigest("new"), keys: someDigest("keys")}
 		change(&m)
 		return []member{m}
 	}
 	same := func(*member) {}
-	all := published(id, "older", "old", "new", "keys", "newer keys")
-	odd := all[someDigest("newer keys")]
-	odd.binding = [32]byte{1}
-	all[someDigest("odd keys")] = odd
+	all := published(id, "older", "old", "new", "keys", "newer keys", "odd keys", "odd")
+	for _, name := range []string{"odd", "odd keys"} {
+		f := all[someDigest(name)]
+		f.binding = [32]byte{1}
+		all[someDigest(name)] = f
+	}
 	all[someDigest("of another")] = facts{id: netmap.NodeID{2}, published: period()}
 	for name, test := range map[string]struct {
 		opinions []opinion
@@ -69,10 +73,11 @@ func TestTally(t *testing.T) {
 		"measured by one":         {[]opinion{measured(30), up("new"), up("new")}, node(same)},
 		"bad exit for two":        {[]opinion{bad, bad, up("new")}, node(func(m *member) { m.badExit = true })},
 		"bad exit for one":        {[]opinion{bad, up("new"), up("new")}, node(same)},
-		"keys":                    {[]opinion{keyed("keys"), keyed("keys"), up("new")}, node(func(m *member) { m.keys = someDigest("keys") })},
 		"newer keys":              {[]opinion{keyed("newer keys", "keys"), keyed("keys", "newer keys")}, node(func(m *member) { m.keys = someDigest("newer keys") })},
-		"keys of another binding": {[]opinion{keyed("odd keys"), keyed("odd keys")}, node(same)},
-		"keys of one vote":        {[]opinion{keyed("keys"), up("new"), up("new")}, node(same)},
+		"keys of another binding": {[]opinion{keyed("odd keys"), keyed("odd keys"), up("new")}, nil},
+		"keys of one vote":        {[]opinion{keyed("keys"), keyed("newer keys"), keyed("newer keys")}, node(func(m *member) { m.keys = someDigest("newer keys") })},
+		"no keys":                 {[]opinion{keyed(), keyed("keys"), keyed()}, nil},
+		"no keys of the newest":   {[]opinion{up("odd", "new"), up("odd", "new")}, node(same)},
 	} {
 		var votes []*vote
 		for i, o := range test.opinions {
@@ -94,12 +99,12 @@ func TestTallyOfSpecialNodes(t *testing.T) {
 		}
 		return all
 	}
-	up := opinion{ID: id, Descriptors: named("d"), Reachable: true, Capacity: 50}
-	closed := map[digest]facts{someDigest("d"): {id: id, closed: true}}
+	up := opinion{ID: id, Descriptors: named("d"), Keys: named("k"), Reachable: true, Capacity: 50}
+	closed := map[digest]facts{someDigest("d"): {id: id, closed: true}, someDigest("k"): {id: id}}
 	if got, err := (&tally{quorum: q, facts: closed}).members(votes(up)); err != nil || got != nil {
 		t.Errorf("a closed node is listed: %v, %v", got, err)
 	}
-	declared := map[digest]facts{someDigest("d"): {id: id, capacity: 40}}
+	declared := map[digest]facts{someDigest("d"): {id: id, capacity: 40}, someDigest("k"): {id: id}}
 	if got, err := (&tally{quorum: q, facts: declared}).members(votes(up)); err != nil || got[0].capacity != 40 {
 		t.Errorf("more than the node declares: %v, %v", got, err)
 	}
@@ -113,7 +118,7 @@ func TestRulings(t *testing.T) {
 	id := netmap.NodeID{1}
 	var votes []*vote
 	for i := range uint32(3) {
-		votes = append(votes, &vote{author: i, opinions: []opinion{{ID: id, Descriptors: named("d"), Reachable: true}}})
+		votes = append(votes, &vote{author: i, opinions: []opinion{{ID: id, Descriptors: named("d"), Keys: named("k"), Reachable: true}}})
 	}
 	rule := func(author uint32, day int, a action) ruling {
 		return ruling{author: author, node: id, action: a, date: period().AddDate(0, 0, day), hash: someDigest(fmt.Sprint(author, day, a))}
@@ -134,7 +139,7 @@ func TestRulings(t *testing.T) {
 		"one has doubts":    {[]ruling{rule(0, 1, trust), rule(2, 1, trust), rule(2, 2, distrust)}, true, false},
 		"of another node":   {[]ruling{rule(0, 1, trust), {author: 1, node: netmap.NodeID{2}, action: trust}}, true, false},
 	} {
-		got, err := (&tally{quorum: q, facts: published(id, "d"), rulings: test.rulings}).members(votes)
+		got, err := (&tally{quorum: q, facts: published(id, "d", "k"), rulings: test.rulings}).members(votes)
 		if err != nil || len(got) == 1 != test.listed || test.listed && got[0].trusted != test.trusted {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
@@ -160,8 +165,9 @@ func newHostileElection(t *rapid.T) *hostileElection {
 		for node := range byte(4) {
 			id := netmap.NodeID{1 + node}
 			name := fmt.Sprint("descriptor", node)
-			o := opinion{ID: id, Descriptors: named(name), Reachable: node%2 == 0, Capacity: rapid.Uint64Range(0, 9).Draw(t, "capacity")}
+			o := opinion{ID: id, Descriptors: named(name), Keys: named("keys of " + name), Reachable: node%2 == 0, Capacity: rapid.Uint64Range(0, 9).Draw(t, "capacity")}
 			e.facts[someDigest(name)] = facts{id: id, published: period()}
+			e.facts[someDigest("keys of "+name)] = facts{id: id, published: period()}
 			if int(author) < k {
 				if o.Capacity > 0 {
 					e.measured[id] = append(e.measured[id], o.Capacity)
@@ -181,6 +187,7 @@ func (e *hostileElection) corrupt(t *rapid.T, author uint32, o *opinion) {
 	o.Capacity = rapid.SampledFrom([]uint64{0, 1, 1 << 60}).Draw(t, "claimed")
 	if rapid.Bool().Draw(t, "withheld") { // all hostile ones name the same, which nobody else has
 		o.Descriptors = named(fmt.Sprint("withheld", o.ID))
+		o.Keys = named(fmt.Sprint("withheld keys", o.ID))
 	}
 	for _, a := range []action{suspend, trust} {
 		if rapid.Bool().Draw(t, "rule") {

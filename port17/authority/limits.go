@@ -1,0 +1,118 @@
+package authority
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"net/netip"
+	"sync"
+
+	"golang.org/x/time/rate"
+
+	"safing/netmap"
+)
+
+// Limits keep strangers from filling an authority's disk and time.
+type Limits struct {
+	// NodeRate is how many descriptors, and as many keys, a node may publish in a
+	// second; 0 means one in 15 seconds. 32 may come at once.
+	NodeRate float64
+	// SourceRate is how much may come in a second from one /24 of IPv4 or /48 of
+	// IPv6, in which hundreds of nodes may be; 0 means 20. 1024 may come at once.
+	SourceRate float64
+}
+
+const (
+	defaultNodeRate   = 1.0 / 15
+	nodeBurst         = 32
+	defaultSourceRate = 20
+	sourceBurst       = 1024
+	maxBuckets        = 64 << 10
+)
+
+func (l Limits) withDefaults() Limits {
+	if l.NodeRate <= 0 {
+		l.NodeRate = defaultNodeRate
+	}
+	if l.SourceRate <= 0 {
+		l.SourceRate = defaultSourceRate
+	}
+	return l
+}
+
+// errTooMuch means that somebody has published more than is allowed.
+var errTooMuch = errors.New("too much at once")
+
+// buckets count what each of many has sent. Their number is fixed: of more some
+// share a count, and nobody can choose which.
+type buckets[K comparable] struct {
+	rate  rate.Limit
+	burst int
+	seed  maphash.Seed
+
+	mu    sync.Mutex
+	count map[uint64]*rate.Limiter // by hash, fewer than maxBuckets
+}
+
+func newBuckets[K comparable](perSecond float64, burst int) *buckets[K] {
+	return &buckets[K]{rate: rate.Limit(perSecond), burst: burst, seed: maphash.MakeSeed(), count: make(map[uint64]*rate.Limiter)}
+}
+
+// take says whether one more may come from the key now.
+func (b *buckets[K]) take(key K) bool {
+	h := maphash.Comparable(b.seed, key) % maxBuckets
+	b.mu.Lock()
+	l := b.count[h]
+	if l == nil {
+		l = rate.NewLimiter(b.rate, b.burst)
+		b.count[h] = l
+	}
+	b.mu.Unlock()
+	return l.Allow()
+}
+
+// limits are what an authority has counted.
+type limits struct {
+	descriptors, keys *buckets[netmap.NodeID]
+	sources           *buckets[netip.Prefix]
+}
+
+func newLimits(l Limits) *limits {
+	l = l.withDefaults()
+	return &limits{
+		descriptors: newBuckets[netmap.NodeID](l.NodeRate, nodeBurst),
+		keys:        newBuckets[netmap.NodeID](l.NodeRate, nodeBurst),
+		sources:     newBuckets[netip.Prefix](l.SourceRate, sourceBurst),
+	}
+}
+
+// source counts one more request from an address as net/http has it, before
+// anything of it is read. It wraps errTooMuch.
+func (l *limits) source(remote string) error {
+	from, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return fmt.Errorf("where the request comes from: %w", err)
+	}
+	bits := 24
+	addr := from.Addr().Unmap().WithZone("")
+	if addr.Is6() {
+		bits = 48
+	}
+	network, err := addr.Prefix(bits)
+	if err != nil {
+		return fmt.Errorf("where the request comes from: %w", err)
+	}
+	if !l.sources.take(network) {
+		return fmt.Errorf("%w from the network %s: try again later", errTooMuch, network)
+	}
+	return nil
+}
+
+// node counts one more descriptor, or keys, that the node has signed. It wraps
+// errTooMuch.
+func (l *limits) node(of *buckets[netmap.NodeID], id netmap.NodeID) error {
+	if !of.take(id) {
+		return fmt.Errorf("%w from node %s: publish less often", errTooMuch, id.Short())
+	}
+	return nil
+}

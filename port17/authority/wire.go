@@ -1,0 +1,137 @@
+package authority
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"safing/netmap"
+)
+
+// Bounds of what authorities send each other.
+const (
+	maxBatch   = 64 // objects
+	maxBallots = 2 * maxAuthorities
+	maxMessage = maxBatch*(netmap.MaxDescriptor+64) + maxBallot
+	messageAge = 5 * time.Minute // as clocks differ
+)
+
+// A kind is what an object is.
+type kind uint8
+
+const (
+	kindDescriptor kind = iota + 1
+	kindKeys
+	kindStatement
+)
+
+// A parcel is an object as authorities pass it on. Whoever gets it verifies it:
+// it is signed by the node or authority that it is of.
+type parcel struct {
+	Kind   kind   `cbor:"1,keyasint"`
+	Signed []byte `cbor:"2,keyasint"`
+}
+
+func (p parcel) hash() digest { return sha256.Sum256(p.Signed) }
+
+func encodeBatch(all []parcel) ([]byte, error) {
+	if len(all) > maxBatch {
+		return nil, fmt.Errorf("%d objects are too many for one message", len(all))
+	}
+	return encode(all)
+}
+
+func decodeBatch(b []byte) ([]parcel, error) {
+	var all []parcel
+	if err := decode(b, &all); err != nil {
+		return nil, err
+	}
+	if len(all) > maxBatch {
+		return nil, fmt.Errorf("%d objects in one message, at most %d are allowed", len(all), maxBatch)
+	}
+	for _, p := range all {
+		if p.Kind < kindDescriptor || p.Kind > kindStatement || len(p.Signed) > netmap.MaxDescriptor {
+			return nil, fmt.Errorf("an object of kind %d with %d bytes", p.Kind, len(p.Signed))
+		}
+	}
+	return all, nil
+}
+
+// encodeBallots writes the ballots of a period as authorities show them.
+func encodeBallots(all []ballot) ([]byte, error) {
+	signed := make([]string, 0, len(all))
+	for _, b := range all {
+		text, err := b.bytes()
+		if err != nil {
+			return nil, err
+		}
+		signed = append(signed, string(text))
+	}
+	return encode(signed)
+}
+
+// decodeBallots returns ballots that have yet to be opened.
+func decodeBallots(b []byte) ([]string, error) {
+	var all []string
+	if err := decode(b, &all); err != nil {
+		return nil, err
+	}
+	if len(all) > maxBallots {
+		return nil, fmt.Errorf("%d votes, at most %d are possible", len(all), maxBallots)
+	}
+	return all, nil
+}
+
+// A message is what an authority sends to another unasked: a signed note, a zero
+// byte, and the content that it names. The signature is so that strangers can't
+// use up what is allowed to authorities.
+//
+//	port17 objects v1
+//	network NAME
+//	date 2026-11-21T10:00:07Z
+//	sha256 BASE64 of the content's hash
+func sealMessage(network string, s note.Signer, now time.Time, content []byte) ([]byte, error) {
+	head, err := note.Sign(&note.Note{Text: messageText(network, now, content)}, s)
+	if err != nil {
+		return nil, fmt.Errorf("sign message: %w", err)
+	}
+	return append(append(head, 0), content...), nil
+}
+
+func messageText(network string, date time.Time, content []byte) string {
+	sum := sha256.Sum256(content)
+	return fmt.Sprintf("port17 objects v1\nnetwork %s\ndate %s\nsha256 %s\n", network,
+		date.UTC().Format(time.RFC3339), base64.StdEncoding.EncodeToString(sum[:]))
+}
+
+// openMessage returns the content and who has signed it.
+func openMessage(q *quorum, now time.Time, message []byte) (content []byte, author uint32, err error) {
+	head, content, ok := bytes.Cut(message, []byte{0})
+	if !ok || len(head) > maxBallot {
+		return nil, 0, errors.New("the message has no content")
+	}
+	n, err := q.open(head)
+	if err != nil {
+		return nil, 0, err
+	}
+	var name, date, hash string
+	if _, err := fmt.Sscanf(n.Text, "port17 objects v1\nnetwork %s\ndate %s\nsha256 %s\n", &name, &date, &hash); err != nil {
+		return nil, 0, fmt.Errorf("the message's header can't be read: %w", err)
+	}
+	when, err := time.Parse(time.RFC3339, date)
+	if err != nil {
+		return nil, 0, fmt.Errorf("the message's header can't be read: %w", err)
+	}
+	if messageText(q.network, when, content) != n.Text {
+		return nil, 0, errors.New("the message's content is not the one that was signed")
+	}
+	if age := now.Sub(when); age > messageAge || age < -messageAge {
+		return nil, 0, fmt.Errorf("the message is of %s and now is %s: check the authorities' clocks", date, now.UTC().Format(time.RFC3339))
+	}
+	return content, n.Sigs[0].Hash, nil
+}
