@@ -8,8 +8,6 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	"safing/tinker"
 )
 
 // MaxDescriptor is the greatest length of a signed descriptor, in bytes.
@@ -30,13 +28,19 @@ type Descriptor struct {
 	Country   string           // ISO 3166-1 alpha-2, upper case; may be empty
 	ASN       uint32           // of its network; 0 if unknown
 	Exit      ExitPolicy
-	Prekeys   []tinker.Prekey
-	Links     []Link
-	Capacity  uint64 // bytes a second; 0 if unknown
-	Version   string
-	Contact   string
-	Closed    bool      // takes no new circuits: it stops, or has used up its volume
-	Published time.Time // to the second
+	// OwnerKey is the Ed25519 key of who runs it, and OwnerProof what
+	// [SignOwner] returned: so nobody else's node can be of that owner. Both or
+	// neither are zero. A node that is read from a map has no proof.
+	OwnerKey   [ed25519.PublicKeySize]byte
+	OwnerProof [ed25519.SignatureSize]byte
+	Links      []Link // that it has; on maps see [Map.Edges]
+	Capacity   uint64 // bytes a second; 0 if unknown
+	Load       int    // percent of the capacity that is in use, in steps of 10
+	Version    string
+	Contact    string
+	Appeal     string    // its operator's answer to what moderators say of it
+	Closed     bool      // takes no new circuits: it stops, or has used up its volume
+	Published  time.Time // to the second
 	// MaxDelay is the greatest mean of delays with which the node mixes, to the
 	// millisecond; 0 if it does not.
 	MaxDelay time.Duration
@@ -45,14 +49,8 @@ type Descriptor struct {
 	MaxPadding int
 }
 
-// A Link is a connection that a node keeps to another.
-type Link struct {
-	To  NodeID
-	RTT time.Duration // to the microsecond
-}
-
 // descriptorPrefix separates these signatures from others of the same key.
-const descriptorPrefix = "port17 descriptor v1\x00"
+const descriptorPrefix = "port17 descriptor v2\x00"
 
 // Sign returns the descriptor's wire form: signature ‖ canonical CBOR. The key
 // must be that of ID.
@@ -95,16 +93,17 @@ func OpenDescriptor(signed []byte) (*Descriptor, error) {
 }
 
 // Binding hashes what of the descriptor stays the same while the node runs: all
-// but prekeys, links, capacity, whether it is closed, and time. Hellos are bound
-// to it, so that two who believe different things about a node cannot talk.
+// but links, capacity, load, appeal, whether it is closed, time, and the proof of
+// its owner's key. Hellos are bound to it, so that two who believe different
+// things about a node cannot talk.
 func (d *Descriptor) Binding() [32]byte {
 	w := d.wire()
-	w.Prekeys, w.Links, w.Capacity, w.Closed, w.Published = nil, nil, 0, false, 0
+	w.Links, w.Capacity, w.Load, w.Appeal, w.Closed, w.Published, w.OwnerProof = nil, 0, 0, "", false, 0, nil
 	body, err := encode(w)
 	if err != nil {
 		panic("netmap: encode identity part: " + err.Error()) // plain values always encode
 	}
-	return sha256.Sum256(append([]byte("port17 binding v1\x00"), body...))
+	return sha256.Sum256(append([]byte("port17 binding v2\x00"), body...))
 }
 
 // Allows says whether the node connects to the address and port for others.
@@ -112,47 +111,31 @@ func (d *Descriptor) Allows(to netip.AddrPort) bool {
 	return d.Exit.Allows(to, d.IPs()...)
 }
 
-// Prekey returns the newest prekey whose slot now is in.
-func (d *Descriptor) Prekey(now time.Time) (tinker.Prekey, error) {
-	err := errors.New("it has published none")
-	for i := len(d.Prekeys) - 1; i >= 0; i-- {
-		if err = d.Prekeys[i].Check(now); err == nil {
-			return d.Prekeys[i], nil
-		}
-	}
-	return tinker.Prekey{}, fmt.Errorf("no prekey of node %s can be used: %w", d.ID.Short(), err)
-}
-
-// Recipient returns whom hellos for the node are made for, with its Prekey.
-func (d *Descriptor) Recipient(now time.Time) (tinker.Recipient, error) {
-	prekey, err := d.Prekey(now)
-	if err != nil {
-		return tinker.Recipient{}, err
-	}
-	return tinker.Recipient{Identity: d.ID, Binding: d.Binding(), Prekey: prekey}, nil
-}
-
 // descriptorWire is a descriptor as it is written down.
 type descriptorWire struct {
-	ID        NodeID          `cbor:"1,keyasint"`
-	Name      string          `cbor:"2,keyasint"`
-	Addresses [][]byte        `cbor:"3,keyasint"`
-	Owner     string          `cbor:"4,keyasint"`
-	Group     string          `cbor:"5,keyasint"`
-	Country   string          `cbor:"6,keyasint"`
-	ASN       uint32          `cbor:"7,keyasint"`
-	Exit      []string        `cbor:"8,keyasint"`
-	Prekeys   []tinker.Prekey `cbor:"9,keyasint"`
-	Links     []linkWire      `cbor:"10,keyasint"`
-	Capacity  uint64          `cbor:"11,keyasint"`
-	Version   string          `cbor:"12,keyasint"`
-	Contact   string          `cbor:"13,keyasint"`
-	Published int64           `cbor:"14,keyasint"`
-	Entrances []entranceWire  `cbor:"15,keyasint,omitempty"`
-	Closed    bool            `cbor:"16,keyasint,omitempty"`
+	ID        NodeID         `cbor:"1,keyasint"`
+	Name      string         `cbor:"2,keyasint"`
+	Addresses [][]byte       `cbor:"3,keyasint"`
+	Owner     string         `cbor:"4,keyasint"`
+	Group     string         `cbor:"5,keyasint"`
+	Country   string         `cbor:"6,keyasint"`
+	ASN       uint32         `cbor:"7,keyasint"`
+	Exit      []string       `cbor:"8,keyasint"`
+	Links     []linkWire     `cbor:"10,keyasint"`
+	Capacity  uint64         `cbor:"11,keyasint"`
+	Version   string         `cbor:"12,keyasint"`
+	Contact   string         `cbor:"13,keyasint"`
+	Published int64          `cbor:"14,keyasint"`
+	Entrances []entranceWire `cbor:"15,keyasint,omitempty"`
+	Closed    bool           `cbor:"16,keyasint,omitempty"`
 
 	MaxDelay   uint16 `cbor:"17,keyasint,omitempty"` // milliseconds
 	MaxPadding uint16 `cbor:"18,keyasint,omitempty"`
+
+	OwnerKey   []byte `cbor:"19,keyasint,omitempty"`
+	OwnerProof []byte `cbor:"20,keyasint,omitempty"`
+	Appeal     string `cbor:"21,keyasint,omitempty"`
+	Load       uint8  `cbor:"22,keyasint,omitempty"` // percent
 }
 
 type entranceWire struct {
@@ -164,12 +147,17 @@ type entranceWire struct {
 type linkWire struct {
 	To  NodeID `cbor:"1,keyasint"`
 	RTT uint32 `cbor:"2,keyasint"` // microseconds
+
+	ASNs      []uint32 `cbor:"3,keyasint,omitempty"`
+	Countries []string `cbor:"4,keyasint,omitempty"`
+	Traced    bool     `cbor:"5,keyasint,omitempty"`
 }
 
 func (d *Descriptor) wire() descriptorWire {
 	w := descriptorWire{
 		ID: d.ID, Name: d.Name, Owner: d.Owner, Group: d.Group, Country: d.Country, ASN: d.ASN,
-		Exit: d.Exit.Rules(), Prekeys: d.Prekeys, Capacity: d.Capacity,
+		Exit: d.Exit.Rules(), Capacity: d.Capacity, Load: uint8(d.Load), Appeal: d.Appeal,
+		OwnerKey: bytesOrNone(d.OwnerKey[:]), OwnerProof: bytesOrNone(d.OwnerProof[:]),
 		Version: d.Version, Contact: d.Contact, Closed: d.Closed, Published: d.Published.Unix(),
 		MaxDelay: uint16(d.MaxDelay.Milliseconds()), MaxPadding: uint16(d.MaxPadding),
 	}
@@ -182,7 +170,10 @@ func (d *Descriptor) wire() descriptorWire {
 		w.Entrances = append(w.Entrances, entranceWire{Wrapping: e.Wrapping, Addr: b, Host: e.Host})
 	}
 	for _, l := range d.Links {
-		w.Links = append(w.Links, linkWire{To: l.To, RTT: uint32(min(l.RTT.Microseconds(), 1<<32-1))})
+		w.Links = append(w.Links, linkWire{
+			To: l.To, RTT: uint32(min(l.RTT.Microseconds(), 1<<32-1)),
+			ASNs: l.Crossed.ASNs, Countries: l.Crossed.Countries, Traced: l.Crossed.Traced,
+		})
 	}
 	return w
 }
@@ -197,9 +188,15 @@ func (w *descriptorWire) descriptor() (*Descriptor, error) {
 	}
 	d := &Descriptor{
 		ID: w.ID, Name: w.Name, Owner: w.Owner, Group: w.Group, Country: w.Country, ASN: w.ASN,
-		Exit: policy, Prekeys: w.Prekeys, Capacity: w.Capacity,
+		Exit: policy, Capacity: w.Capacity, Load: int(w.Load), Appeal: w.Appeal,
 		Version: w.Version, Contact: w.Contact, Closed: w.Closed, Published: time.Unix(w.Published, 0).UTC(),
 		MaxDelay: time.Duration(w.MaxDelay) * time.Millisecond, MaxPadding: int(w.MaxPadding),
+	}
+	if err := fill(d.OwnerKey[:], w.OwnerKey); err != nil {
+		return nil, err
+	}
+	if err := fill(d.OwnerProof[:], w.OwnerProof); err != nil {
+		return nil, err
 	}
 	for _, b := range w.Addresses {
 		var a netip.AddrPort
@@ -216,7 +213,32 @@ func (w *descriptorWire) descriptor() (*Descriptor, error) {
 		d.Entrances = append(d.Entrances, Entrance{Wrapping: e.Wrapping, Addr: a, Host: e.Host})
 	}
 	for _, l := range w.Links {
-		d.Links = append(d.Links, Link{To: l.To, RTT: time.Duration(l.RTT) * time.Microsecond})
+		d.Links = append(d.Links, Link{
+			To: l.To, RTT: time.Duration(l.RTT) * time.Microsecond,
+			Crossed: Crossed{ASNs: l.ASNs, Countries: l.Countries, Traced: l.Traced},
+		})
 	}
 	return d, nil
+}
+
+// bytesOrNone returns nil if all bytes are zero: what is absent is left out.
+func bytesOrNone(b []byte) []byte {
+	for _, v := range b {
+		if v != 0 {
+			return b
+		}
+	}
+	return nil
+}
+
+// fill copies what was read to where it belongs.
+func fill(to, from []byte) error {
+	if len(from) == 0 {
+		return nil
+	}
+	if len(from) != len(to) || bytesOrNone(from) == nil {
+		return fmt.Errorf("%w: a key or proof of it has not %d bytes, or they are zero", ErrDescriptor, len(to))
+	}
+	copy(to, from)
+	return nil
 }

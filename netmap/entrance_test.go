@@ -84,8 +84,8 @@ func TestNoEntrancesHasOneForm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if body[0] != 0xae {
-		t.Fatalf("the body begins with %#x, want a map of 14 pairs", body[0])
+	if body[0] != 0xad {
+		t.Fatalf("the body begins with %#x, want a map of 13 pairs", body[0])
 	}
 	body = append(body, 15, 0x80) // and an empty list
 	body[0]++

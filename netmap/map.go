@@ -1,10 +1,12 @@
 package netmap
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -17,55 +19,48 @@ const (
 	maxNodes = 16384
 )
 
-// Flags are what the authority says about a node.
-type Flags uint32
-
-// FlagTrusted marks nodes that the authority has examined.
-const FlagTrusted Flags = 1 << 0
-
-// A Node is a member of the network.
-type Node struct {
-	*Descriptor
-	Flags  Flags
-	Signed []byte // the descriptor as its node signed it
-}
-
-// A Map says which nodes there are, for a time.
+// A Map says which nodes there are, for a time. New makes one.
 type Map struct {
 	Network    string
 	Sequence   uint64 // rises with every map
 	ValidAfter time.Time
 	ValidUntil time.Time
-	Nodes      []Node
+	Nodes      []Node // by identity
 
-	byID map[NodeID]int
+	edges edges
+}
+
+// New returns a map of the nodes, in the order of their identities. No identity
+// may appear twice.
+func New(network string, sequence uint64, after, until time.Time, nodes []Node) (*Map, error) {
+	m := &Map{Network: network, Sequence: sequence, ValidAfter: after, ValidUntil: until, Nodes: slices.Clone(nodes)}
+	return m, m.index()
+}
+
+// index puts the nodes in order and finds their edges.
+func (m *Map) index() error {
+	slices.SortFunc(m.Nodes, func(a, b Node) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	for i := 1; i < len(m.Nodes); i++ {
+		if m.Nodes[i].ID == m.Nodes[i-1].ID {
+			return fmt.Errorf("%w: node %s is in it twice", ErrMap, m.Nodes[i].ID.Short())
+		}
+	}
+	m.edges = newEdges(len(m.Nodes), m.pairs())
+	return nil
+}
+
+// Index returns where in Nodes the node with the identity is.
+func (m *Map) Index(id NodeID) (int, bool) {
+	return slices.BinarySearchFunc(m.Nodes, id, func(n Node, id NodeID) int { return bytes.Compare(n.ID[:], id[:]) })
 }
 
 // Node returns the node with the identity.
 func (m *Map) Node(id NodeID) (Node, bool) {
-	i, ok := m.byID[id]
+	i, ok := m.Index(id)
 	if !ok {
 		return Node{}, false
 	}
 	return m.Nodes[i], true
-}
-
-// New returns a map of the nodes, whose descriptors must be signed. No identity
-// may appear twice.
-func New(network string, sequence uint64, after, until time.Time, nodes []Node) (*Map, error) {
-	m := &Map{Network: network, Sequence: sequence, ValidAfter: after, ValidUntil: until, Nodes: nodes}
-	return m, m.index()
-}
-
-func (m *Map) index() error {
-	m.byID = make(map[NodeID]int, len(m.Nodes))
-	for i, n := range m.Nodes {
-		if _, ok := m.byID[n.ID]; ok {
-			return fmt.Errorf("%w: node %s is in it twice", ErrMap, n.ID.Short())
-		}
-		m.byID[n.ID] = i
-	}
-	return nil
 }
 
 // ErrMap means that a map is malformed.
@@ -76,8 +71,10 @@ type mapWire struct {
 }
 
 type nodeWire struct {
-	Signed []byte `cbor:"1,keyasint"`
-	Flags  Flags  `cbor:"2,keyasint"`
+	Descriptor descriptorWire `cbor:"1,keyasint"`
+	Flags      Flags          `cbor:"2,keyasint,omitempty"`
+	Measured   uint64         `cbor:"3,keyasint,omitempty"`
+	Keys       []byte         `cbor:"4,keyasint,omitempty"`
 }
 
 // Sign returns the map's wire form: a C2SP signed note, a zero byte, and the
@@ -85,7 +82,12 @@ type nodeWire struct {
 func (m *Map) Sign(signers ...note.Signer) ([]byte, error) {
 	var w mapWire
 	for _, n := range m.Nodes {
-		w.Nodes = append(w.Nodes, nodeWire{Signed: n.Signed, Flags: n.Flags})
+		node := nodeWire{Descriptor: n.wire(), Flags: n.Flags, Measured: n.Measured}
+		node.Descriptor.OwnerProof = nil
+		if n.Keys != nil {
+			node.Keys = n.Keys.signed
+		}
+		w.Nodes = append(w.Nodes, node)
 	}
 	body, err := encode(w)
 	if err != nil {
@@ -101,7 +103,7 @@ func (m *Map) Sign(signers ...note.Signer) ([]byte, error) {
 // header is the text that authorities sign.
 func (m *Map) header(body []byte) string {
 	sum := sha256.Sum256(body)
-	return fmt.Sprintf("port17 map v1\nnetwork %s\nsequence %d\nvalid-after %s\nvalid-until %s\nsha256 %s\n",
+	return fmt.Sprintf("port17 map v2\nnetwork %s\nsequence %d\nvalid-after %s\nvalid-until %s\nsha256 %s\n",
 		m.Network, m.Sequence, m.ValidAfter.UTC().Format(time.RFC3339), m.ValidUntil.UTC().Format(time.RFC3339),
 		base64.StdEncoding.EncodeToString(sum[:]))
 }
@@ -109,7 +111,7 @@ func (m *Map) header(body []byte) string {
 // parseHeader reads the text and returns the body's hash.
 func (m *Map) parseHeader(text string) (hash string, err error) {
 	var after, until string
-	if _, err := fmt.Sscanf(text, "port17 map v1\nnetwork %s\nsequence %d\nvalid-after %s\nvalid-until %s\nsha256 %s\n",
+	if _, err := fmt.Sscanf(text, "port17 map v2\nnetwork %s\nsequence %d\nvalid-after %s\nvalid-until %s\nsha256 %s\n",
 		&m.Network, &m.Sequence, &after, &until, &hash); err != nil {
 		return "", fmt.Errorf("%w: its header can't be read: %w", ErrMap, err)
 	}
@@ -135,11 +137,28 @@ func (m *Map) open(text string, body []byte) error {
 		return fmt.Errorf("%w: %w", ErrMap, err)
 	}
 	for _, n := range w.Nodes {
-		d, err := OpenDescriptor(n.Signed)
+		node, err := n.node()
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrMap, err)
 		}
-		m.Nodes = append(m.Nodes, Node{Descriptor: d, Flags: n.Flags, Signed: n.Signed})
+		m.Nodes = append(m.Nodes, node)
 	}
 	return m.index()
+}
+
+func (w *nodeWire) node() (Node, error) {
+	d, err := w.Descriptor.descriptor()
+	if err != nil {
+		return Node{}, err
+	}
+	n := Node{Descriptor: d, Flags: w.Flags, Measured: w.Measured}
+	if len(w.Keys) > 0 {
+		if n.Keys, err = OpenKeys(w.Keys); err != nil {
+			return Node{}, err
+		}
+		if n.Keys.ID != n.ID {
+			return Node{}, fmt.Errorf("%w: of node %s instead of %s", ErrKeys, n.Keys.ID.Short(), n.ID.Short())
+		}
+	}
+	return n, d.validate()
 }

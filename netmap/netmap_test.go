@@ -5,17 +5,12 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/mod/sumdb/note"
-
-	"safing/tinker"
 )
 
 func addrPorts(s ...string) (a []netip.AddrPort) {
@@ -28,17 +23,13 @@ func addrPorts(s ...string) (a []netip.AddrPort) {
 func newDescriptor(t testing.TB, seed byte) (*Descriptor, ed25519.PrivateKey) {
 	t.Helper()
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, 32))
-	keys, err := tinker.NewPrekeys(tinker.PrekeyConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	policy, err := ParseExitPolicy([]string{"web", "accept 127.0.0.0/8:*"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &Descriptor{
 		ID: NodeID(key.Public().(ed25519.PublicKey)), Name: "alder", Owner: "ada", Country: "DE", ASN: 64500,
-		Addresses: addrPorts("192.0.2.1:17", "[2001:db8::1]:17"), Exit: policy, Prekeys: keys.Public(),
+		Addresses: addrPorts("192.0.2.1:17", "[2001:db8::1]:17"), Exit: policy,
 		Links:     []Link{{To: NodeID{9}, RTT: 12345 * time.Microsecond}},
 		Published: time.Now().UTC().Truncate(time.Second),
 	}, key
@@ -90,7 +81,8 @@ func TestDescriptorExitRules(t *testing.T) {
 func TestBinding(t *testing.T) {
 	d, _ := newDescriptor(t, 1)
 	was := d.Binding()
-	d.Prekeys, d.Links, d.Capacity, d.Closed, d.Published = nil, nil, 5, true, time.Time{}
+	d.Links, d.Capacity, d.Load, d.Closed, d.Published, d.Appeal = nil, 5, 50, true, time.Time{}, "not guilty"
+	d.OwnerProof[0]++
 	if d.Binding() != was {
 		t.Error("the binding changes with what may change")
 	}
@@ -114,6 +106,14 @@ func TestDescriptorBounds(t *testing.T) {
 		"negative delay": func(d *Descriptor) { d.MaxDelay = -time.Second },
 		"delay in µs":    func(d *Descriptor) { d.MaxDelay = time.Microsecond },
 		"padding":        func(d *Descriptor) { d.MaxPadding = 1001 },
+		"load":           func(d *Descriptor) { d.Load = 15 },
+		"load above all": func(d *Descriptor) { d.Load = 110 },
+		"appeal":         func(d *Descriptor) { d.Appeal = strings.Repeat("x", 257) },
+		"key of owner":   func(d *Descriptor) { d.OwnerKey[0] = 1 },
+		"proof of owner": func(d *Descriptor) { d.OwnerProof[0] = 1 },
+		"systems":        func(d *Descriptor) { d.Links[0].Crossed.ASNs = []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9} },
+		"order":          func(d *Descriptor) { d.Links[0].Crossed.ASNs = []uint32{2, 1} },
+		"countries":      func(d *Descriptor) { d.Links[0].Crossed.Countries = []string{"d"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, key := newDescriptor(t, 1)
@@ -287,32 +287,12 @@ func TestExitPolicyOfOwnAddresses(t *testing.T) {
 	}
 }
 
-func newNetwork(t testing.TB) (*Network, note.Signer) {
-	t.Helper()
-	skey, vkey, err := note.GenerateKey(nil, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := note.NewSigner(skey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &Network{
-		Name: "test", Threshold: 1, PrivateAddresses: true, // of documentation
-		Authorities: []Authority{{URL: "http://127.0.0.1:1", Key: vkey}},
-	}, signer
-}
-
 func newMap(t testing.TB, n int) *Map {
 	t.Helper()
 	var nodes []Node
 	for i := range n {
 		d, key := newDescriptor(t, byte(i))
-		signed, err := d.Sign(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		nodes = append(nodes, Node{Descriptor: d, Signed: signed, Flags: FlagTrusted})
+		nodes = append(nodes, Node{Descriptor: d, Keys: newKeys(t, d, key), Flags: FlagTrusted, Measured: 1 << 20})
 	}
 	now := time.Now().UTC().Truncate(time.Second)
 	m, err := New("test", 7, now, now.Add(time.Hour), nodes)
@@ -384,16 +364,12 @@ func TestPrivateAddresses(t *testing.T) {
 	public := map[int]bool{0: true, len(lists) - 1: true}
 	var nodes []Node
 	for i, list := range lists {
-		d, key := newDescriptor(t, byte(i))
+		d, _ := newDescriptor(t, byte(i))
 		d.Addresses = addrPorts(list...)
 		if err := d.CheckPublic(); public[i] != (err == nil) || err != nil && !errors.Is(err, ErrDescriptor) {
 			t.Errorf("%v: %v", list, err)
 		}
-		signed, err := d.Sign(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		nodes = append(nodes, Node{Descriptor: d, Signed: signed})
+		nodes = append(nodes, Node{Descriptor: d})
 	}
 	now := time.Now().UTC().Truncate(time.Second)
 	m, err := New("test", 7, now, now.Add(time.Hour), nodes)
@@ -414,33 +390,6 @@ func TestPrivateAddresses(t *testing.T) {
 			if found, ok := got.Node(n.ID); ok != (private || public[i]) || ok && found.ID != n.ID {
 				t.Errorf("private addresses %v: node at %v is on the map: %v", private, lists[i], ok)
 			}
-		}
-	}
-}
-
-func TestNetworkFile(t *testing.T) {
-	network, _ := newNetwork(t)
-	path := filepath.Join(t.TempDir(), "network.toml")
-	if err := network.Save(path); err != nil {
-		t.Fatal(err)
-	}
-	got, err := LoadNetwork(path)
-	if diff := cmp.Diff(network, got); err != nil || diff != "" {
-		t.Error(err, diff)
-	}
-	for text, want := range map[string]string{
-		"":                            "name",
-		"nme = 'x'":                   `network.toml:1:1: there is no setting "nme"`,
-		"name = 'x'":                  "names no [[authority]]",
-		"name = 'x'\n[[authority]]\n": "threshold 0",
-		"name = 'x'\nthreshold=1\n[[authority]]\nurl='ftp:'":              "has to begin with http",
-		"name = 'x'\nthreshold=1\n[[authority]]\nurl='http://x'\nkey='k'": "authority key",
-	} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := LoadNetwork(path); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("file %q: error %v, want %q in it", text, err, want)
 		}
 	}
 }
@@ -470,7 +419,6 @@ func FuzzOpenDescriptor(f *testing.F) {
 			if decode(b[ed25519.SignatureSize:], &w) == nil {
 				if d, err := w.descriptor(); err == nil && d.Validate() == nil {
 					d.Binding()
-					d.Recipient(time.Now())
 				}
 			}
 		}

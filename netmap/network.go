@@ -2,6 +2,7 @@ package netmap
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -41,12 +42,49 @@ type Network struct {
 	Threshold int `toml:"threshold"`
 	// PrivateAddresses lets nodes be where only some can reach them, as in a lab
 	// or a company's network: see [Descriptor.CheckPublic].
-	PrivateAddresses bool        `toml:"private_addresses,omitempty"`
-	Authorities      []Authority `toml:"authority"`
+	PrivateAddresses bool `toml:"private_addresses,omitempty"`
+	// Period is the time between two maps, and Validity how long one is valid;
+	// [Network.Times] has the defaults.
+	Period   Duration `toml:"period,omitempty"`
+	Validity Duration `toml:"validity,omitempty"`
+	// Mirrors are URLs at which there are the files that authorities serve.
+	// Nobody has to believe them.
+	Mirrors     []string    `toml:"mirrors,omitempty"`
+	Authorities []Authority `toml:"authority"`
 	// WitnessThreshold is how many of the witnesses have to have seen the log
 	// that a map is in; 0 if none is asked.
 	WitnessThreshold int       `toml:"witness_threshold,omitempty"`
 	Witnesses        []Witness `toml:"witness,omitempty"`
+}
+
+// Defaults of a Network.
+const (
+	DefaultPeriod   = 10 * time.Minute
+	DefaultValidity = 3 * time.Hour
+)
+
+// Bounds of a Network's times.
+const (
+	leastPeriod  = 100 * time.Millisecond
+	mostValidity = 7 * 24 * time.Hour
+)
+
+// A Duration is written as text, such as "10m".
+type Duration time.Duration
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = Duration(parsed)
+	return err
+}
+
+// Times returns the time between two maps and how long one is valid.
+func (n *Network) Times() (period, validity time.Duration) {
+	return time.Duration(cmp.Or(n.Period, Duration(DefaultPeriod))), time.Duration(cmp.Or(n.Validity, Duration(DefaultValidity)))
 }
 
 // An Authority signs maps.
@@ -86,12 +124,20 @@ func (n *Network) validate() error {
 		return fmt.Errorf("threshold %d: it has to be 1 to %d, the number of authorities", n.Threshold, len(n.Authorities))
 	}
 	for _, a := range n.Authorities {
-		if !strings.HasPrefix(a.URL, "http://") && !strings.HasPrefix(a.URL, "https://") {
-			return fmt.Errorf("authority url %q: it has to begin with http:// or https://", a.URL)
+		if err := checkURL("authority url", a.URL); err != nil {
+			return err
 		}
 		if _, err := note.NewVerifier(a.Key); err != nil {
 			return fmt.Errorf("authority key %q: %w", a.Key, err)
 		}
+	}
+	for _, url := range n.Mirrors {
+		if err := checkURL("mirror", url); err != nil {
+			return err
+		}
+	}
+	if err := n.validateTimes(); err != nil {
+		return err
 	}
 	return n.validateWitnesses()
 }
@@ -101,8 +147,8 @@ func (n *Network) validateWitnesses() error {
 		return fmt.Errorf("witness_threshold %d: it has to be 0 to %d, the number of witnesses", n.WitnessThreshold, len(n.Witnesses))
 	}
 	for _, w := range n.Witnesses {
-		if !strings.HasPrefix(w.URL, "http://") && !strings.HasPrefix(w.URL, "https://") {
-			return fmt.Errorf("witness url %q: it has to begin with http:// or https://", w.URL)
+		if err := checkURL("witness url", w.URL); err != nil {
+			return err
 		}
 		if _, err := NewCosignatureVerifier(w.Key); err != nil {
 			return fmt.Errorf("witness key %q: %w", w.Key, err)
@@ -110,6 +156,24 @@ func (n *Network) validateWitnesses() error {
 	}
 	if len(n.signers()) != len(n.Authorities)+len(n.Witnesses) {
 		return errors.New("two authorities, or two witnesses, have the same key")
+	}
+	return nil
+}
+
+func (n *Network) validateTimes() error {
+	period, validity := n.Times()
+	if period < leastPeriod {
+		return fmt.Errorf("period %s: it has to be %s at least", period, leastPeriod)
+	}
+	if validity < period || validity > mostValidity {
+		return fmt.Errorf("validity %s: it has to be from %s, the period, to %s", validity, period, mostValidity)
+	}
+	return nil
+}
+
+func checkURL(what, url string) error {
+	if !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") {
+		return fmt.Errorf("%s %q: it has to begin with http:// or https://", what, url)
 	}
 	return nil
 }

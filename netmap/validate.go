@@ -11,9 +11,9 @@ import (
 const (
 	maxText      = 64  // bytes of a name, owner, group or version
 	maxContact   = 256 // bytes
+	maxAppeal    = 256 // bytes
 	maxAddresses = 8
 	maxEntrances = 8
-	maxPrekeys   = 8
 	maxRules     = 128
 	maxDelay     = 10 * time.Second
 	maxPadding   = 1000 // cells a second
@@ -25,6 +25,15 @@ const MaxLinks = 256
 // Validate checks every bound of docs/spec/netmap.md#descriptor. The error
 // wraps [ErrDescriptor].
 func (d *Descriptor) Validate() error {
+	if err := d.validate(); err != nil {
+		return err
+	}
+	return d.validateOwner()
+}
+
+// validate is Validate without the proof of the owner's key, which maps leave
+// out.
+func (d *Descriptor) validate() error {
 	if d.ID.IsZero() {
 		return fmt.Errorf("%w: it has no identity", ErrDescriptor)
 	}
@@ -37,6 +46,7 @@ func (d *Descriptor) Validate() error {
 		{"group", d.Group, 0, maxText},
 		{"version", d.Version, 0, maxText},
 		{"contact", d.Contact, 0, maxContact},
+		{"appeal", d.Appeal, 0, maxAppeal},
 	} {
 		if err := checkText(f.what, f.text, f.least, f.max); err != nil {
 			return err
@@ -52,7 +62,6 @@ func (d *Descriptor) Validate() error {
 	}{
 		{"addresses", len(d.Addresses), maxAddresses, true},
 		{"entrances", len(d.Entrances), maxEntrances, false},
-		{"prekeys", len(d.Prekeys), maxPrekeys, false},
 		{"links", len(d.Links), MaxLinks, false},
 		{"exit rules", len(d.Exit.rules), maxRules, false},
 	} {
@@ -70,6 +79,9 @@ func (d *Descriptor) Validate() error {
 	}
 	if d.MaxDelay < 0 || d.MaxDelay > maxDelay || d.MaxDelay%time.Millisecond != 0 {
 		return fmt.Errorf("%w: it offers delays of %s, want milliseconds up to %s", ErrDescriptor, d.MaxDelay, maxDelay)
+	}
+	if d.Load < 0 || d.Load > 100 || d.Load%10 != 0 {
+		return fmt.Errorf("%w: its load is %d percent, want steps of 10 up to 100", ErrDescriptor, d.Load)
 	}
 	if d.MaxPadding < 0 || d.MaxPadding > maxPadding {
 		return fmt.Errorf("%w: it offers padding of %d cells a second, at most %d are allowed", ErrDescriptor, d.MaxPadding, maxPadding)
@@ -97,6 +109,9 @@ func (d *Descriptor) validateLinks() error {
 		}
 		if l.RTT < 0 {
 			return fmt.Errorf("%w: it has a link with a negative round trip", ErrDescriptor)
+		}
+		if err := l.Crossed.validate(maxCrossed); err != nil {
+			return err
 		}
 		seen[l.To] = true
 	}

@@ -2,14 +2,12 @@ package authority
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -20,8 +18,8 @@ import (
 
 // Defaults of a Config.
 const (
-	DefaultPeriod   = 10 * time.Minute
-	DefaultValidity = 3 * time.Hour
+	DefaultPeriod   = netmap.DefaultPeriod
+	DefaultValidity = netmap.DefaultValidity
 )
 
 const (
@@ -72,6 +70,24 @@ type entry struct {
 	descriptor *netmap.Descriptor
 	signed     []byte
 	received   time.Time
+	keys       *netmap.Keys // nil before they came
+}
+
+// bytes is how many the entry needs.
+func (e entry) bytes() int {
+	if e.keys == nil {
+		return len(e.signed)
+	}
+	return len(e.signed) + len(e.keys.Signed())
+}
+
+// usable says whether hellos for the node can be made now.
+func (e entry) usable(now time.Time) bool {
+	if e.keys == nil || e.keys.Binding != e.descriptor.Binding() {
+		return false
+	}
+	_, err := e.keys.Prekey(now)
+	return err == nil
 }
 
 type signedMap struct {
@@ -104,7 +120,7 @@ func New(ctx context.Context, c Config) (*Authority, error) {
 	}
 	if a.nodes, a.current.sequence, err = s.load(ctx); err == nil {
 		for _, e := range a.nodes {
-			a.size += len(e.signed)
+			a.size += e.bytes()
 		}
 		err = a.publish(ctx)
 	}
@@ -136,11 +152,7 @@ func (a *Authority) Add(ctx context.Context, signed []byte) error {
 	}
 	now := time.Now()
 	if off := now.Sub(d.Published); off > maxSkew || off < -maxSkew {
-		return fmt.Errorf("descriptor was published at %s and now is %s: check the node's clock",
-			d.Published.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
-	}
-	if _, err := d.Recipient(now); err != nil {
-		return err
+		return clockError("descriptor was", d.Published, now)
 	}
 	a.adding.Lock()
 	defer a.adding.Unlock()
@@ -158,7 +170,7 @@ func (a *Authority) Add(ctx context.Context, signed []byte) error {
 	case known && d.Published.Before(old.descriptor.Published):
 		return errors.New("a newer descriptor of the node is known")
 	}
-	e := entry{descriptor: d, signed: bytes.Clone(signed), received: now}
+	e := entry{descriptor: d, signed: bytes.Clone(signed), received: now, keys: old.keys}
 	if err := a.store.put(ctx, d.ID, e); err != nil {
 		return err
 	}
@@ -170,6 +182,57 @@ func (a *Authority) Add(ctx context.Context, signed []byte) error {
 		a.touch()
 	}
 	return nil
+}
+
+// AddKeys takes signed keys of a node whose descriptor is known. The error is for
+// the node's operator.
+func (a *Authority) AddKeys(ctx context.Context, signed []byte) error {
+	k, err := netmap.OpenKeys(bytes.Clone(signed))
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	if _, err := k.Prekey(now); err != nil {
+		return err
+	}
+	// How old they are does not matter while they can be used.
+	if k.Published.After(now.Add(maxSkew)) {
+		return clockError("keys were", k.Published, now)
+	}
+	a.adding.Lock()
+	defer a.adding.Unlock()
+	a.mu.Lock()
+	e, known := a.nodes[k.ID]
+	old := e.keys
+	was := e.bytes()
+	e.keys = k
+	grows := e.bytes() - was
+	large := grows > 0 && a.size+grows > a.room
+	a.mu.Unlock()
+	switch {
+	case !known:
+		return errors.New("there is no descriptor of the node: publish that first")
+	case old != nil && bytes.Equal(old.Signed(), k.Signed()):
+		return nil
+	case old != nil && k.Published.Before(old.Published):
+		return errors.New("newer keys of the node are known")
+	case large:
+		return fmt.Errorf("the map has no room for the keys' %d bytes", len(signed))
+	}
+	if err := a.store.put(ctx, k.ID, e); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.nodes[k.ID] = e
+	a.size += grows
+	a.mu.Unlock()
+	a.touch()
+	return nil
+}
+
+func clockError(what string, published, now time.Time) error {
+	return fmt.Errorf("%s published at %s and now is %s: check the node's clock",
+		what, published.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 }
 
 func (a *Authority) touch() {
@@ -219,7 +282,7 @@ func (a *Authority) dropSilent(ctx context.Context) bool {
 	for id, e := range a.nodes {
 		if e.received.Before(limit) {
 			delete(a.nodes, id)
-			a.size -= len(e.signed)
+			a.size -= e.bytes()
 			gone = append(gone, id)
 		}
 	}
@@ -235,16 +298,16 @@ func (a *Authority) dropSilent(ctx context.Context) bool {
 // publish signs a map of what is known and wakes those who wait for it.
 func (a *Authority) publish(ctx context.Context) error {
 	a.mu.Lock()
+	now := time.Now().UTC()
 	var nodes []netmap.Node
 	for _, e := range a.nodes {
-		if !e.descriptor.Closed { // it is kept, so that no older one brings the node back
-			nodes = append(nodes, netmap.Node{Descriptor: e.descriptor, Signed: e.signed})
+		if !e.descriptor.Closed && e.usable(now) { // it is kept, so that no older one brings the node back
+			nodes = append(nodes, netmap.Node{Descriptor: e.descriptor, Keys: e.keys})
 		}
 	}
 	sequence := a.current.sequence + 1
 	a.mu.Unlock()
-	slices.SortFunc(nodes, func(x, y netmap.Node) int { return cmp.Compare(string(x.ID[:]), string(y.ID[:])) })
-	now := time.Now().UTC().Truncate(time.Second)
+	now = now.Truncate(time.Second)
 	m, err := netmap.New(a.config.Network, sequence, now.Add(-backdated), now.Add(a.config.Validity), nodes)
 	if err != nil {
 		return err

@@ -52,15 +52,30 @@ func (f *fixture) run(t *testing.T) {
 func descriptor(t *testing.T, seed byte, published time.Time) []byte {
 	t.Helper()
 	key := ed25519.NewKeyFromSeed(append(make([]byte, 31), seed))
-	keys, err := tinker.NewPrekeys(tinker.PrekeyConfig{})
+	d := &netmap.Descriptor{
+		ID: netmap.NodeID(key.Public().(ed25519.PublicKey)), Name: "n", Owner: "o",
+		Addresses: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}, Published: published,
+	}
+	signed, err := d.Sign(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &netmap.Descriptor{
-		ID: netmap.NodeID(key.Public().(ed25519.PublicKey)), Name: "n", Owner: "o",
-		Addresses: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}, Prekeys: keys.Public(), Published: published,
+	return signed
+}
+
+// signKeys returns those of the node that descriptor makes.
+func signKeys(t *testing.T, seed byte, published time.Time) []byte {
+	t.Helper()
+	d, err := netmap.OpenDescriptor(descriptor(t, seed, published))
+	if err != nil {
+		t.Fatal(err)
 	}
-	signed, err := d.Sign(key)
+	prekeys, err := tinker.NewPrekeys(tinker.PrekeyConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &netmap.Keys{ID: d.ID, Binding: d.Binding(), Prekeys: prekeys.Public(), Published: published}
+	signed, err := k.Sign(ed25519.NewKeyFromSeed(append(make([]byte, 31), seed)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,6 +92,9 @@ func TestPublishAndWatch(t *testing.T) {
 	var last uint64
 	for n := range byte(3) {
 		if err := f.client.Publish(t.Context(), descriptor(t, n, time.Now())); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.client.PublishKeys(t.Context(), signKeys(t, n, time.Now())); err != nil {
 			t.Fatal(err)
 		}
 		for m := range maps {
@@ -120,6 +138,22 @@ func TestRefusals(t *testing.T) {
 		"longer than":            make([]byte, netmap.MaxDescriptor+1),
 	} {
 		if err := f.client.Publish(t.Context(), signed); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q in it", err, want)
+		}
+	}
+	if err := f.client.PublishKeys(t.Context(), signKeys(t, 1, now)); err != nil {
+		t.Fatal(err)
+	}
+	foreign := signKeys(t, 1, now)
+	foreign[3] ^= 1
+	for want, signed := range map[string][]byte{
+		"newer keys":              signKeys(t, 1, now.Add(-2*time.Second)),
+		"check the node's clock":  signKeys(t, 1, now.Add(time.Hour)),
+		"publish that first":      signKeys(t, 2, now),
+		"signature":               foreign,
+		"longer than 16384 bytes": make([]byte, netmap.MaxKeys+1),
+	} {
+		if err := f.client.PublishKeys(t.Context(), signed); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q in it", err, want)
 		}
 	}

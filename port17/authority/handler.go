@@ -18,30 +18,35 @@ const maxWait = time.Minute
 // Handler serves the authority:
 //
 //	POST /v1/descriptors             a signed descriptor; 204, or 422 with the reason
+//	POST /v1/keys                    signed keys; the same
 //	GET  /v1/map?after=SEQ&wait=SEC  the signed map; 304 if there is none after SEQ
 //	GET  /v1/health                  200
 func (a *Authority) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/descriptors", a.serveAdd)
+	mux.HandleFunc("POST /v1/descriptors", serveAdd("descriptor is", netmap.MaxDescriptor, a.Add))
+	mux.HandleFunc("POST /v1/keys", serveAdd("keys are", netmap.MaxKeys, a.AddKeys))
 	mux.HandleFunc("GET /v1/map", a.serveMap)
 	mux.HandleFunc("GET /v1/health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	return mux
 }
 
-func (a *Authority) serveAdd(w http.ResponseWriter, r *http.Request) {
-	signed, err := io.ReadAll(http.MaxBytesReader(w, r.Body, netmap.MaxDescriptor))
-	if err != nil {
-		var tooLong *http.MaxBytesError
-		if errors.As(err, &tooLong) {
-			http.Error(w, fmt.Sprintf("descriptor is longer than %d bytes", tooLong.Limit), http.StatusRequestEntityTooLarge)
+// serveAdd takes what nodes publish.
+func serveAdd(what string, most int64, add func(context.Context, []byte) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		signed, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+		if err != nil {
+			var tooLong *http.MaxBytesError
+			if errors.As(err, &tooLong) {
+				http.Error(w, fmt.Sprintf("%s longer than %d bytes", what, tooLong.Limit), http.StatusRequestEntityTooLarge)
+			}
+			return
 		}
-		return
+		if err := add(r.Context(), signed); err != nil {
+			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
 	}
-	if err := a.Add(r.Context(), signed); err != nil {
-		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
 }
 
 func (a *Authority) serveMap(w http.ResponseWriter, r *http.Request) {

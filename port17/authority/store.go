@@ -25,6 +25,8 @@ CREATE TABLE sequence (
 	value INTEGER NOT NULL
 ) STRICT;
 INSERT INTO sequence VALUES (1, 0);
+`, `
+ALTER TABLE nodes ADD COLUMN keys BLOB; -- signed; null before they came
 `}
 }
 
@@ -44,7 +46,7 @@ func (s *store) load(ctx context.Context) (map[netmap.NodeID]entry, uint64, erro
 	if err := s.db.QueryRowContext(ctx, "SELECT value FROM sequence").Scan(&sequence); err != nil {
 		return nil, 0, fmt.Errorf("read the map's number: %w", err)
 	}
-	rows, err := s.db.QueryContext(ctx, "SELECT signed, received FROM nodes")
+	rows, err := s.db.QueryContext(ctx, "SELECT signed, received, keys FROM nodes")
 	if err != nil {
 		return nil, 0, fmt.Errorf("read nodes: %w", err)
 	}
@@ -52,11 +54,15 @@ func (s *store) load(ctx context.Context) (map[netmap.NodeID]entry, uint64, erro
 	for rows.Next() {
 		var e entry
 		var received int64
-		if err := rows.Scan(&e.signed, &received); err != nil {
+		var keys []byte
+		if err := rows.Scan(&e.signed, &received, &keys); err != nil {
 			return nil, 0, fmt.Errorf("read nodes: %w", err)
 		}
 		if e.descriptor, err = netmap.OpenDescriptor(e.signed); err != nil {
 			continue // by an older program; the node publishes another
+		}
+		if e.keys, err = netmap.OpenKeys(keys); err != nil {
+			e.keys = nil // as above
 		}
 		e.received = time.Unix(received, 0)
 		nodes[e.descriptor.ID] = e
@@ -65,7 +71,11 @@ func (s *store) load(ctx context.Context) (map[netmap.NodeID]entry, uint64, erro
 }
 
 func (s *store) put(ctx context.Context, id netmap.NodeID, e entry) error {
-	_, err := s.db.ExecContext(ctx, "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?)", id[:], e.signed, e.received.Unix())
+	var keys []byte
+	if e.keys != nil {
+		keys = e.keys.Signed()
+	}
+	_, err := s.db.ExecContext(ctx, "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?)", id[:], e.signed, e.received.Unix(), keys)
 	if err != nil {
 		return fmt.Errorf("keep descriptor: %w", err)
 	}

@@ -161,19 +161,12 @@ func (r *report) checkReached() {
 	if !r.listed || len(r.m.Nodes) < 2 {
 		return
 	}
-	linked, dialled, could := 0, 0, 0
-	for _, other := range r.m.Nodes {
-		less := string(other.ID[:]) < string(r.id[:])
-		if less {
-			could++
-		}
-		for _, l := range other.Links {
-			if l.To == r.id {
-				linked++
-				if less {
-					dialled++
-				}
-			}
+	self, _ := r.m.Index(r.id)
+	linked, dialled, could := 0, 0, self
+	for _, e := range r.m.Edges(self) {
+		linked++
+		if e.To < self { // nodes are in the order of their identities
+			dialled++
 		}
 	}
 	switch {

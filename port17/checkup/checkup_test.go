@@ -217,6 +217,11 @@ func TestReached(t *testing.T) {
 		var nodes []netmap.Node
 		for i, id := range ids {
 			d := &netmap.Descriptor{ID: id}
+			if i == self {
+				for _, other := range c.linked {
+					d.Links = append(d.Links, netmap.Link{To: ids[other]})
+				}
+			}
 			for _, from := range c.linked {
 				if from == i {
 					d.Links = append(d.Links, netmap.Link{To: ids[self]})

@@ -244,7 +244,7 @@ func (r *report) ask(ctx context.Context, e netmap.Entrance) error {
 	case <-l.Done():
 		var newer *tinker.RetryError // it has newer prekeys than the map, as after a restart
 		if errors.As(l.Err(), &newer) {
-			if d, err := netmap.OpenDescriptor(newer.Descriptor); err == nil && d.ID == r.id {
+			if k, err := netmap.OpenKeys(newer.Descriptor); err == nil && k.ID == r.id {
 				return nil
 			}
 		}

@@ -110,7 +110,7 @@ func TestRenewUnderLoad(t *testing.T) {
 	}
 }
 
-// A node that has restarted sends its new descriptor to those who ask for its
+// A node that has restarted sends its new keys to those who ask for its
 // old prekeys: over a link, and through a circuit.
 func TestNodeRestarted(t *testing.T) {
 	n, _, hops, _, to := real(t)
@@ -119,17 +119,17 @@ func TestNodeRestarted(t *testing.T) {
 	isNew := func(retry *tinker.RetryError) {
 		t.Helper()
 		if retry == nil {
-			t.Fatal("there is no descriptor")
+			t.Fatal("there are no keys")
 		}
-		d, err := netmap.OpenDescriptor(retry.Descriptor)
-		if err != nil || d.ID != old.Node.ID || slices.ContainsFunc(d.Prekeys, func(p tinker.Prekey) bool {
+		k, err := netmap.OpenKeys(retry.Descriptor)
+		if err != nil || k.ID != old.Node.ID || slices.ContainsFunc(k.Prekeys, func(p tinker.Prekey) bool {
 			return p.ID() == old.Recipient.Prekey.ID()
 		}) {
-			t.Errorf("descriptor of %v, %v", d, err)
+			t.Errorf("keys of %v, %v", k, err)
 		}
 	}
 	var retry *tinker.RetryError
-	for retry == nil { // until the node has signed its first descriptor
+	for retry == nil { // until the node has signed its first keys
 		l, err := link.Dial(t.Context(), old.Node, link.Config{})
 		if err != nil {
 			t.Fatal(err)
@@ -141,9 +141,7 @@ func TestNodeRestarted(t *testing.T) {
 	}
 	isNew(retry)
 
-	now := old.Node
-	now.Descriptor = n.Nodes[3].Descriptor()
-	l, err := link.Dial(t.Context(), now, link.Config{})
+	l, err := link.Dial(t.Context(), n.Nodes[3].Public(), link.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,8 +64,8 @@ type Client struct {
 	news     chan struct{} // closed when the map is replaced
 	circuits map[group][]*shared
 	ahead    ahead
-	exits    map[group]netmap.Node       // the last one of a group that was used
-	newer    map[told]*netmap.Descriptor // what nodes have sent that is newer than the map
+	exits    map[group]netmap.Node // the last one of a group that was used
+	newer    map[told]*netmap.Keys // what nodes have sent that is newer than the map
 }
 
 // maxGroups bounds what is remembered of exits.
@@ -102,7 +102,7 @@ func New(ctx context.Context, c Config) (*Client, error) {
 		exits:     make(map[group]netmap.Node),
 		wake:      make(chan struct{}, 1),
 		crowded:   make(chan struct{}, 1),
-		newer:     make(map[told]*netmap.Descriptor),
+		newer:     make(map[told]*netmap.Keys),
 	}
 	client.sample = newSample(filepath.Join(c.State, "entries.json"), c.Wrappings, c.Log)
 	client.entries = newEntries(c)

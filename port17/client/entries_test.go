@@ -57,8 +57,7 @@ func newListed(t *testing.T, honest bool, in ...netmap.Wrapping) *listed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Prekeys = keys.Public()
-	n := &listed{Node: netmap.Node{Descriptor: d}}
+	n := &listed{Node: netmap.Node{Descriptor: d, Keys: &netmap.Keys{ID: d.ID, Binding: d.Binding(), Prekeys: keys.Public()}}}
 	var running sync.WaitGroup
 	for i, l := range listeners {
 		running.Go(func() {

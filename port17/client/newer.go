@@ -9,8 +9,8 @@ import (
 	"safing/port17/circuit"
 )
 
-// maxAhead is how far a node's clock may be ahead, as for authorities. A
-// descriptor from later would outlast all that come with maps.
+// maxAhead is how far a node's clock may be ahead, as for authorities. Keys from
+// later would outlast all that come with maps.
 const maxAhead = 10 * time.Minute
 
 // A told is who learned something of a node, and of which. A node could send
@@ -21,17 +21,16 @@ type told struct {
 	node  netmap.NodeID
 }
 
-// learn takes a descriptor that a node has sent because its prekeys are not
-// those of the map: it has restarted. It says whether the descriptor is the
-// node's, newer than the one that was used, and the same but for what changes
-// with time.
+// learn takes keys that a node has sent because its prekeys are not those of the
+// map: it has restarted. It says whether the keys are the node's, newer than
+// those that were used, and of the same descriptor.
 func (c *Client) learn(g group, used netmap.Node, signed []byte) bool {
-	d, err := netmap.OpenDescriptor(signed)
-	if err != nil || d.ID != used.ID || d.Binding() != used.Binding() || !d.Published.After(used.Published) {
+	k, err := netmap.OpenKeys(signed)
+	if err != nil || k.ID != used.ID || k.Binding != used.Binding() || !newer(k, used.Keys) {
 		return false
 	}
 	now := time.Now()
-	if _, err := d.Prekey(now); err != nil || d.Published.After(now.Add(maxAhead)) {
+	if _, err := k.Prekey(now); err != nil || k.Published.After(now.Add(maxAhead)) {
 		return false
 	}
 	c.mu.Lock()
@@ -39,33 +38,34 @@ func (c *Client) learn(g group, used netmap.Node, signed []byte) bool {
 	if len(c.newer) >= maxGroups {
 		clear(c.newer)
 	}
-	c.newer[told{g, d.ID}] = d
+	c.newer[told{g, k.ID}] = k
 	return true
 }
+
+// newer says whether the keys are newer than others, which may not be known.
+func newer(k, than *netmap.Keys) bool { return than == nil || k.Published.After(than.Published) }
 
 // newest returns the node with the prekeys that it has sent since the map, as
 // long as they can be used.
 func (c *Client) newest(g group, n netmap.Node) netmap.Node {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	d := c.newer[told{g, n.ID}]
-	if d == nil || !d.Published.After(n.Published) {
+	k := c.newer[told{g, n.ID}]
+	if k == nil || !newer(k, n.Keys) {
 		return n
 	}
-	if _, err := d.Prekey(time.Now()); err != nil {
+	if _, err := k.Prekey(time.Now()); err != nil {
 		delete(c.newer, told{g, n.ID})
 		return n
 	}
-	same := *n.Descriptor
-	same.Prekeys, same.Published = d.Prekeys, d.Published
-	n.Descriptor, n.Signed = &same, nil
+	n.Keys = k
 	return n
 }
 
 // forgetOlderLocked drops what the map knows by now, or no longer has.
 func (c *Client) forgetOlderLocked(m *netmap.Map) {
-	for t, d := range c.newer {
-		if n, ok := m.Node(t.node); !ok || !d.Published.After(n.Published) {
+	for t, k := range c.newer {
+		if n, ok := m.Node(t.node); !ok || k.Binding != n.Binding() || !newer(k, n.Keys) {
 			delete(c.newer, t)
 		}
 	}

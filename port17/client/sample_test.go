@@ -32,7 +32,7 @@ func newMap(t testing.TB, first, count int, options ...func(i int, d *netmap.Des
 	var nodes []netmap.Node
 	for i := first; i < first+count; i++ {
 		d := &netmap.Descriptor{
-			ID: nodeID(i), Name: fmt.Sprint("n", i), Owner: fmt.Sprint("o", i), Country: "DE", Exit: exit, Prekeys: keys.Public(),
+			ID: nodeID(i), Name: fmt.Sprint("n", i), Owner: fmt.Sprint("o", i), Country: "DE", Exit: exit,
 			Addresses: []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{5, byte(i), 0, 1}), 17)},
 		}
 		for j := first; j < first+count; j++ {
@@ -43,7 +43,7 @@ func newMap(t testing.TB, first, count int, options ...func(i int, d *netmap.Des
 		for _, o := range options {
 			o(i, d)
 		}
-		nodes = append(nodes, netmap.Node{Descriptor: d})
+		nodes = append(nodes, netmap.Node{Descriptor: d, Keys: &netmap.Keys{ID: d.ID, Prekeys: keys.Public()}})
 	}
 	m, err := netmap.New("test", 1, time.Now(), time.Now().Add(time.Hour), nodes)
 	if err != nil {

@@ -46,7 +46,7 @@ type NodeView struct {
 	Links     []LinkView `json:"links"`
 }
 
-// A LinkView is one of a node's links.
+// A LinkView is one of a node's links that both ends publish.
 type LinkView struct {
 	To  netmap.NodeID `json:"to"`
 	RTT time.Duration `json:"rtt"` // nanoseconds
@@ -104,7 +104,7 @@ func (c *Client) Overview() Overview {
 // ViewMap returns a view of the map.
 func ViewMap(m *netmap.Map) MapView {
 	v := MapView{Network: m.Network, Sequence: m.Sequence, ValidUntil: m.ValidUntil, Nodes: []NodeView{}}
-	for _, n := range m.Nodes {
+	for i, n := range m.Nodes {
 		node := NodeView{HopInfo: hopInfo(n), Group: n.Group, ASN: n.ASN, Exit: n.Exit.Rules(), Addresses: []string{}, Entrances: []string{}, Links: []LinkView{}}
 		for _, a := range n.Addresses {
 			node.Addresses = append(node.Addresses, a.String())
@@ -112,8 +112,8 @@ func ViewMap(m *netmap.Map) MapView {
 		for _, e := range n.Entrances {
 			node.Entrances = append(node.Entrances, e.String())
 		}
-		for _, l := range n.Links {
-			node.Links = append(node.Links, LinkView(l))
+		for _, e := range m.Edges(i) {
+			node.Links = append(node.Links, LinkView{To: m.Nodes[e.To].ID, RTT: e.RTT})
 		}
 		v.Nodes = append(v.Nodes, node)
 	}

@@ -219,10 +219,20 @@ func (c *Client) Watch(ctx context.Context, f func(*netmap.Map)) error {
 // Publish sends a signed descriptor to all authorities. It is enough if one of
 // them takes it.
 func (c *Client) Publish(ctx context.Context, signed []byte) error {
+	return c.publish(ctx, "descriptor", "/v1/descriptors", signed)
+}
+
+// PublishKeys sends signed keys to all authorities, which have to have the
+// node's descriptor. It is enough if one of them takes them.
+func (c *Client) PublishKeys(ctx context.Context, signed []byte) error {
+	return c.publish(ctx, "keys", "/v1/keys", signed)
+}
+
+func (c *Client) publish(ctx context.Context, what, path string, signed []byte) error {
 	var errs []error
 	for _, a := range c.network.Authorities {
-		if err := c.publishTo(ctx, a.URL, signed); err != nil {
-			errs = append(errs, fmt.Errorf("publish descriptor at %s: %w", a.URL, err))
+		if err := c.post(ctx, strings.TrimSuffix(a.URL, "/")+path, signed); err != nil {
+			errs = append(errs, fmt.Errorf("publish %s at %s: %w", what, a.URL, err))
 		}
 	}
 	if len(errs) < len(c.network.Authorities) {
@@ -231,10 +241,10 @@ func (c *Client) Publish(ctx context.Context, signed []byte) error {
 	return errors.Join(errs...)
 }
 
-func (c *Client) publishTo(ctx context.Context, base string, signed []byte) error {
+func (c *Client) post(ctx context.Context, url string, signed []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(base, "/")+"/v1/descriptors", bytes.NewReader(signed))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(signed))
 	if err != nil {
 		return err
 	}

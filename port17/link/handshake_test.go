@@ -65,12 +65,12 @@ func TestDialErrors(t *testing.T) {
 	closed := newNode(t, gone.Addr().(*net.TCPAddr).AddrPort())
 	gone.Close()
 	suite, expired, none, nowhere := listen(t, link.Config{}), listen(t, link.Config{}), listen(t, link.Config{}), newNode(t)
-	suite.Prekeys[0].Suite = 99
-	suite.Prekeys = suite.Prekeys[:1]
-	expired.Prekeys = expired.Prekeys[:1]
-	expired.Prekeys[0].NotAfter = expired.Prekeys[0].NotBefore
-	expired.Prekeys[0].NotBefore--
-	none.Prekeys = nil
+	suite.Keys.Prekeys[0].Suite = 99
+	suite.Keys.Prekeys = suite.Keys.Prekeys[:1]
+	expired.Keys.Prekeys = expired.Keys.Prekeys[:1]
+	expired.Keys.Prekeys[0].NotAfter = expired.Keys.Prekeys[0].NotBefore
+	expired.Keys.Prekeys[0].NotBefore--
+	none.Keys.Prekeys = nil
 	for _, test := range []struct {
 		name string
 		node *node

@@ -44,8 +44,12 @@ func newNode(t testing.TB, at ...netip.AddrPort) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Prekeys = keys.Public()
-	return &node{Node: netmap.Node{Descriptor: d}, key: key, keys: keys, accepted: make(chan accepted, 100)}
+	return &node{Node: describe(d, keys), key: key, keys: keys, accepted: make(chan accepted, 100)}
+}
+
+// describe returns what the map says about a node.
+func describe(d *netmap.Descriptor, keys *tinker.Prekeys) netmap.Node {
+	return netmap.Node{Descriptor: d, Keys: &netmap.Keys{ID: d.ID, Binding: d.Binding(), Prekeys: keys.Public()}}
 }
 
 // listen starts a node that accepts links until the test ends.

@@ -44,8 +44,7 @@ func newWrapped(t testing.TB, w netmap.Wrapping) (*node, net.Listener) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Prekeys = keys.Public()
-	return &node{Node: netmap.Node{Descriptor: d}, key: key, keys: keys, accepted: make(chan accepted, 100)}, l
+	return &node{Node: describe(d, keys), key: key, keys: keys, accepted: make(chan accepted, 100)}, l
 }
 
 // forWrappings runs a test in each wrapping but plain TCP.
@@ -120,7 +119,7 @@ func TestWrappedRefusal(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			n.Prekeys = other.Public()
+			n.Keys.Prekeys = other.Public()
 			l := dial(t, n.Node, link.Config{Wrappings: []netmap.Wrapping{w}})
 			in := send(t, l)
 			in.wantEnd(t, cell.LinkBroken, 0)
@@ -166,7 +165,7 @@ func TestDialNextWrapping(t *testing.T) {
 	closed.Close()
 	d := *n.Descriptor
 	d.Addresses = []netip.AddrPort{closed.Addr().(*net.TCPAddr).AddrPort()}
-	node := netmap.Node{Descriptor: &d}
+	node := netmap.Node{Descriptor: &d, Keys: n.Keys}
 	conn, err := link.Dial(t.Context(), node, link.Config{})
 	if err == nil {
 		conn.Close()

@@ -85,8 +85,8 @@ func lone(t testing.TB) (*Node, circuit.Hop) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Prekeys = keys.Public()
-	to, err := d.Recipient(time.Now())
+	public := netmap.Node{Descriptor: d, Keys: &netmap.Keys{ID: d.ID, Binding: d.Binding(), Prekeys: keys.Public()}}
+	to, err := public.Recipient(time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func lone(t testing.TB) (*Node, circuit.Hop) {
 			t.Errorf("the node holds %d cells", used)
 		}
 	})
-	return n, circuit.Hop{Node: netmap.Node{Descriptor: d}, Recipient: to}
+	return n, circuit.Hop{Node: public, Recipient: to}
 }
 
 // enter makes a link to the node.

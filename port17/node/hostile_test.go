@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -27,7 +28,7 @@ type hostile struct {
 	t      *testing.T
 	key    ed25519.PrivateKey
 	keys   *tinker.Prekeys
-	public *netmap.Descriptor
+	public netmap.Node
 	pool   cell.Pool
 
 	mu      sync.Mutex
@@ -60,21 +61,26 @@ func join(t *testing.T, n *testnet.Network) *hostile {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.public = &netmap.Descriptor{
+	h.public.Descriptor = &netmap.Descriptor{
 		ID: netmap.NodeID(id), Name: "hostile", Owner: "somebody", Country: "DE", Version: node.Version,
 		Addresses: []netip.AddrPort{listener.Addr().(*net.TCPAddr).AddrPort()}, Published: time.Now().UTC().Truncate(time.Second),
 	}
 	if h.keys, err = tinker.NewPrekeys(tinker.PrekeyConfig{Identity: h.public.ID, Binding: h.public.Binding()}); err != nil {
 		t.Fatal(err)
 	}
-	h.public.Prekeys = h.keys.Public()
+	h.public.Keys = &netmap.Keys{ID: h.public.ID, Binding: h.public.Binding(), Prekeys: h.keys.Public(), Published: h.public.Published}
 	signed, err := h.public.Sign(h.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signedKeys, err := h.public.Keys.Sign(h.key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.running.Go(func() { h.listen(listener) })
 	t.Cleanup(func() { h.leave(listener) })
-	if err := directory.New(directory.Config{Network: n.Trust}).Publish(t.Context(), signed); err != nil {
+	c := directory.New(directory.Config{Network: n.Trust})
+	if err := errors.Join(c.Publish(t.Context(), signed), c.PublishKeys(t.Context(), signedKeys)); err != nil {
 		t.Fatal(err)
 	}
 	for i := range n.Nodes {
@@ -147,7 +153,7 @@ func (h *hostile) hop() circuit.Hop {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return circuit.Hop{Node: netmap.Node{Descriptor: h.public}, Recipient: to}
+	return circuit.Hop{Node: h.public, Recipient: to}
 }
 
 func (h *hostile) leave(listener net.Listener) {

@@ -66,7 +66,7 @@ func startLogged(t *testing.T, log *lines, rules ...string) *node.Node {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.Close() })
-	for len(n.Descriptor().Prekeys) == 0 {
+	for n.Public().Keys == nil {
 		<-time.After(time.Millisecond)
 	}
 	return n
@@ -75,7 +75,7 @@ func startLogged(t *testing.T, log *lines, rules ...string) *node.Node {
 // linkTo makes a link to the node from an address of the client's own.
 func linkTo(t *testing.T, n *node.Node, conn net.Conn) (*link.Link, circuit.Hop) {
 	t.Helper()
-	to, err := n.Descriptor().Recipient(time.Now())
+	to, err := n.Public().Recipient(time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func linkTo(t *testing.T, n *node.Node, conn net.Conn) (*link.Link, circuit.Hop)
 		l.Close()
 		<-l.Done()
 	})
-	return l, circuit.Hop{Node: netmap.Node{Descriptor: n.Descriptor()}, Recipient: to}
+	return l, circuit.Hop{Node: n.Public(), Recipient: to}
 }
 
 // Where an exit connects to for others is logged at no level, whatever becomes

@@ -113,6 +113,7 @@ type Node struct {
 	config    Config
 	id        netmap.NodeID
 	keys      *tinker.Prekeys
+	binding   [32]byte // of the descriptor
 	directory *directory.Client
 	pool      cell.Pool
 	listeners []listener
@@ -139,7 +140,7 @@ type Node struct {
 
 	mu         sync.Mutex
 	descriptor *netmap.Descriptor // the last that was signed
-	signed     []byte             // it, once that was published
+	public     *netmap.Keys       // the last that were signed; nil before
 	m          *netmap.Map
 	neighbours map[netmap.NodeID][]*link.Link    // that have proved who they are, the newest last; never empty
 	wanted     map[netmap.NodeID]bool            // to which there should be links
@@ -230,7 +231,8 @@ func (n *Node) makeKeys() error {
 			return fmt.Errorf("start node: %w: listen on one that is, or set private_addresses = true in the network's file, for a network of your own", err)
 		}
 	}
-	keys, err := tinker.NewPrekeys(tinker.PrekeyConfig{Identity: n.id, Binding: d.Binding(), Changed: n.touch})
+	n.binding = d.Binding()
+	keys, err := tinker.NewPrekeys(tinker.PrekeyConfig{Identity: n.id, Binding: n.binding, Changed: n.touch})
 	if err != nil {
 		return fmt.Errorf("start node: %w", err)
 	}
@@ -251,12 +253,21 @@ func (n *Node) Descriptor() *netmap.Descriptor {
 	return n.descriptor
 }
 
-// published returns the last descriptor as the node has signed it; nil before
-// the first.
-func (n *Node) published() []byte {
+// Public returns what was last published of the node, as it will be on the map.
+// Its keys are nil before the first time.
+func (n *Node) Public() netmap.Node {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.signed
+	return netmap.Node{Descriptor: n.descriptor, Keys: n.public}
+}
+
+// published returns the last keys as the node has signed them; nil before the
+// first.
+func (n *Node) published() []byte {
+	if k := n.Public().Keys; k != nil {
+		return k.Signed()
+	}
+	return nil
 }
 
 // Close ends all links and waits until everything has stopped. Circuits through

@@ -24,8 +24,8 @@ const (
 	retryPublish  = 5 * time.Second
 )
 
-// publish sends the descriptor to the authorities whenever it has changed, and
-// once in every period.
+// publish sends the descriptor and the keys to the authorities whenever they
+// have changed, and once in every period.
 func (n *Node) publish(ctx context.Context) {
 	timer := time.NewTimer(n.config.Period)
 	defer timer.Stop()
@@ -62,7 +62,7 @@ func (n *Node) publishNow(ctx context.Context) error {
 		return ctx.Err()
 	}
 	n.mu.Lock()
-	d := n.currentLocked()
+	d, was := n.currentLocked(), n.public
 	d.Published = time.Now().UTC().Truncate(time.Second)
 	n.descriptor = d
 	n.mu.Unlock()
@@ -70,10 +70,36 @@ func (n *Node) publishNow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	keys, err := n.signKeys(was)
+	if err != nil {
+		return err
+	}
 	n.mu.Lock()
-	n.signed = signed
+	n.public = keys
 	n.mu.Unlock()
-	return n.directory.Publish(ctx, signed)
+	if err := n.directory.Publish(ctx, signed); err != nil {
+		return err
+	}
+	return n.directory.PublishKeys(ctx, keys.Signed())
+}
+
+// signKeys returns the node's keys, which are those that were published last
+// unless they have changed.
+func (n *Node) signKeys(was *netmap.Keys) (*netmap.Keys, error) {
+	prekeys := n.keys.Public()
+	if was != nil && samePrekeys(was.Prekeys, prekeys) {
+		return was, nil
+	}
+	keys := &netmap.Keys{ID: n.id, Binding: n.binding, Prekeys: prekeys, Published: time.Now().UTC().Truncate(time.Second)}
+	signed, err := keys.Sign(n.config.Identity)
+	if err != nil {
+		return nil, err
+	}
+	return netmap.OpenKeys(signed)
+}
+
+func samePrekeys(a, b []tinker.Prekey) bool {
+	return slices.EqualFunc(a, b, func(a, b tinker.Prekey) bool { return a.Suite == b.Suite && bytes.Equal(a.Public, b.Public) })
 }
 
 // currentLocked returns the descriptor as it would be now. It has one link to
@@ -81,7 +107,7 @@ func (n *Node) publishNow(ctx context.Context) error {
 // to those that the node wants, and then to the nearest ones.
 func (n *Node) currentLocked() *netmap.Descriptor {
 	d := *n.descriptor
-	d.Links, d.Closed, d.Prekeys = nil, n.refusal() != 0, n.keys.Public()
+	d.Links, d.Closed = nil, n.refusal() != 0
 	for id, links := range n.neighbours {
 		if n.m == nil {
 			break
@@ -121,11 +147,9 @@ func (n *Node) outdated() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	is, was := n.currentLocked(), n.descriptor
-	return n.signed == nil || is.Closed != was.Closed ||
+	return n.public == nil || is.Closed != was.Closed ||
 		!slices.EqualFunc(is.Links, was.Links, func(a, b netmap.Link) bool { return a.To == b.To }) ||
-		!slices.EqualFunc(is.Prekeys, was.Prekeys, func(a, b tinker.Prekey) bool {
-			return a.Suite == b.Suite && bytes.Equal(a.Public, b.Public)
-		})
+		!samePrekeys(n.keys.Public(), n.public.Prekeys)
 }
 
 // touchIfNew publishes again when a neighbour has come onto the map, because

@@ -36,7 +36,7 @@ func TestFlappingNeighbour(t *testing.T) {
 		n := &Node{
 			config:    Config{Identity: key, Period: 24 * time.Hour, Log: slog.New(slog.DiscardHandler)},
 			directory: directory.New(directory.Config{Network: &netmap.Network{Name: "test"}}),
-			keys:      keys, m: m, descriptor: d, neighbours: make(map[netmap.NodeID][]*link.Link),
+			id:        d.ID, keys: keys, m: m, descriptor: d, neighbours: make(map[netmap.NodeID][]*link.Link),
 			changed: make(chan struct{}, 1), publishing: make(chan struct{}, 1),
 		}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -10,7 +10,7 @@ import (
 
 // What a node says of itself does not make it an entry of more clients.
 func TestEntriesAreDrawn(t *testing.T) {
-	f := New(testMap(t, 10, func(i int, d *netmap.Descriptor) {
+	m := testMap(t, 10, func(i int, d *netmap.Descriptor) {
 		for k := range d.Links {
 			if i < 2 {
 				d.Links[k].RTT = 0
@@ -21,10 +21,10 @@ func TestEntriesAreDrawn(t *testing.T) {
 			d.Capacity = 1 << 40
 		case 8:
 			d.Links = nil
-		case 9:
-			d.Prekeys = nil
 		}
-	}))
+	})
+	m.Nodes[9].Keys.Prekeys = nil
+	f := New(m)
 	count := make(map[netmap.NodeID]int)
 	for range 8000 {
 		id, ok := f.DrawEntry(nil)

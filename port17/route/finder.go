@@ -52,10 +52,6 @@ type link struct {
 // New prepares a map. It is worth keeping the Finder as long as the map.
 func New(m *netmap.Map) *Finder {
 	f := &Finder{m: m, nodes: make([]place, len(m.Nodes))}
-	index := make(map[netmap.NodeID]int, len(m.Nodes))
-	for i, n := range m.Nodes {
-		index[n.ID] = i
-	}
 	for i, n := range m.Nodes {
 		p := place{Node: n}
 		for _, ip := range n.IPs() {
@@ -63,11 +59,8 @@ func New(m *netmap.Map) *Finder {
 				p.nets = append(p.nets, net)
 			}
 		}
-		for _, l := range n.Links {
-			to, ok := index[l.To]
-			if back, mutual := published(m.Nodes, to, ok, n.ID); mutual {
-				p.links = append(p.links, link{to: to, rtt: max(l.RTT, back, leastRTT)})
-			}
+		for _, e := range m.Edges(i) {
+			p.links = append(p.links, link{to: e.To, rtt: max(e.RTT, leastRTT)})
 		}
 		// Of links as fast as each other every client takes others first.
 		rand.Shuffle(len(p.links), func(i, j int) { p.links[i], p.links[j] = p.links[j], p.links[i] })
@@ -75,20 +68,6 @@ func New(m *netmap.Map) *Finder {
 		f.nodes[i] = p
 	}
 	return f
-}
-
-// published returns the round trip that the node at the index has published
-// for its link to the node with the identity.
-func published(nodes []netmap.Node, at int, ok bool, to netmap.NodeID) (time.Duration, bool) {
-	if !ok {
-		return 0, false
-	}
-	for _, l := range nodes[at].Links {
-		if l.To == to {
-			return l.RTT, true
-		}
-	}
-	return 0, false
 }
 
 // neighbourhood is the prefix that no two nodes of a route share.

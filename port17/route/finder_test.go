@@ -29,7 +29,7 @@ func testMap(t testing.TB, n int, options ...func(i int, d *netmap.Descriptor)) 
 		d := &netmap.Descriptor{
 			ID: netmap.NodeID{byte(i + 1), byte(i >> 8)}, Name: fmt.Sprint("n", i), Owner: fmt.Sprint("o", i), Country: "DE",
 			Addresses: []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(i/250 + 1), byte(i % 250), 0, 1}), 17)},
-			Exit:      exit, Prekeys: keys.Public(),
+			Exit:      exit,
 		}
 		for j := range nodes {
 			if i != j {
@@ -39,7 +39,7 @@ func testMap(t testing.TB, n int, options ...func(i int, d *netmap.Descriptor)) 
 		for _, o := range options {
 			o(i, d)
 		}
-		nodes[i] = netmap.Node{Descriptor: d}
+		nodes[i] = netmap.Node{Descriptor: d, Keys: &netmap.Keys{ID: d.ID, Prekeys: keys.Public()}}
 	}
 	m, err := netmap.New("test", 1, time.Now(), time.Now().Add(time.Hour), nodes)
 	if err != nil {

@@ -123,8 +123,8 @@ func (n *Network) await(t testing.TB, count int) {
 	c := directory.New(directory.Config{Network: n.Trust})
 	c.Watch(ctx, func(m *netmap.Map) { //nolint:errcheck // it ends when cancelled
 		links := 0
-		for _, node := range m.Nodes {
-			links += len(node.Links)
+		for i := range m.Nodes {
+			links += len(m.Edges(i))
 		}
 		if links == count*(count-1) {
 			cancel()
