@@ -32,11 +32,13 @@ func (*nodeRun) Run(ctx context.Context, io command.IO, o *nodeOptions) error {
 	if err != nil {
 		return err
 	}
+	mirrored, err := listenMirror(o.MirrorListen)
+	if err != nil {
+		return errors.Join(err, closeAll(shown))
+	}
 	n, err := node.Start(ctx, config)
 	if err != nil {
-		if shown != nil {
-			err = errors.Join(err, shown.Close())
-		}
+		err = errors.Join(err, closeAll(shown, mirrored))
 		if errors.Is(err, syscall.EADDRINUSE) {
 			err = fmt.Errorf("%w; stop the other program, or choose another port with --listen", err)
 		}
@@ -54,6 +56,13 @@ func (*nodeRun) Run(ctx context.Context, io command.IO, o *nodeOptions) error {
 			}
 		})
 	}
+	if mirrored != nil {
+		beside.Go(func() {
+			if err := serveMirror(serving, mirrored, n.Directory(), config.Log); err != nil {
+				config.Log.Error("the map is not served in HTTP any more", "error", err)
+			}
+		})
+	}
 	notify(systemd.Ready, config.Log)
 	<-ctx.Done()
 	notify(systemd.Stopping, config.Log)
@@ -63,6 +72,15 @@ func (*nodeRun) Run(ctx context.Context, io command.IO, o *nodeOptions) error {
 	stop()
 	beside.Wait()
 	return n.Close()
+}
+
+func closeAll(listeners ...net.Listener) (err error) {
+	for _, l := range listeners {
+		if l != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}
+	return err
 }
 
 // listenMetrics listens where metrics are shown; nil if they are not. How much a

@@ -257,6 +257,7 @@ func TestParseTargetRefuses(t *testing.T) {
 		"mapped address":       {Addr: netip.MustParseAddr("::ffff:192.0.2.1"), Port: 1},
 		"name with wrong byte": {Host: "a/b", Port: 1},
 		"UDP with a port":      {UDP: true, Port: 53},
+		"directory's port":     {Directory: true, Port: 80},
 	} {
 		if got, err := ParseTarget(target.Append(nil)); err == nil {
 			t.Errorf("%s: ParseTarget = %v, want an error", name, got)
@@ -265,7 +266,7 @@ func TestParseTargetRefuses(t *testing.T) {
 			t.Errorf("%s: Validate: want an error", name)
 		}
 	}
-	for _, b := range []string{"", "\x01\xbb\x01", "\x01\xbb\x01\x02a", "\x01\xbb\x01\x01ab", "\x01\xbb\x04\x01\x02\x03", "\x01\xbb\x05a", "\x00\x00\x11a"} {
+	for _, b := range []string{"", "\x01\xbb\x01", "\x01\xbb\x01\x02a", "\x01\xbb\x01\x01ab", "\x01\xbb\x04\x01\x02\x03", "\x01\xbb\x05a", "\x00\x00\x11a", "\x00\x00\x02a"} {
 		if got, err := ParseTarget([]byte(b)); err == nil {
 			t.Errorf("ParseTarget(%q) = %v, want an error", b, got)
 		}

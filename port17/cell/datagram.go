@@ -45,7 +45,7 @@ func ParseDatagramHeader(b []byte) (t Target, length, size int, err error) {
 		return t, 0, 0, nil
 	}
 	t, err = ParseTarget(b[:n])
-	if err != nil || t.UDP {
+	if err != nil || t.UDP || t.Directory {
 		return t, 0, 0, errDatagram
 	}
 	return t, length, datagramLength + n, nil

@@ -75,6 +75,7 @@ func FuzzParseTarget(f *testing.F) {
 	f.Add(Target{Addr: netip.MustParseAddr("192.0.2.1"), Port: 80}.Append(nil))
 	f.Add(Target{Addr: netip.MustParseAddr("2001:db8::1"), Port: 1}.Append(nil))
 	f.Add(Target{UDP: true}.Append(nil))
+	f.Add(Target{Directory: true}.Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		target, err := ParseTarget(b)
 		if err != nil {
@@ -83,7 +84,7 @@ func FuzzParseTarget(f *testing.F) {
 		if again := target.Append(nil); !bytes.Equal(again, b) {
 			t.Errorf("%x reads as %s, which is %x", b, target, again)
 		}
-		if target.UDP {
+		if target.UDP || target.Directory {
 			return
 		}
 		host := target.Host
@@ -101,6 +102,7 @@ func FuzzParseDatagramHeader(f *testing.F) {
 	f.Add(AppendDatagramHeader(nil, Target{Addr: netip.MustParseAddr("192.0.2.1"), Port: 80}, MaxDatagram))
 	f.Add(append(AppendDatagramHeader(nil, Target{Addr: netip.MustParseAddr("2001:db8::1"), Port: 1}, 3), 1, 2, 3))
 	f.Add([]byte{0, 0, 0, 0, kindUDP})
+	f.Add([]byte{0, 0, 0, 0, kindDirectory})
 	f.Add([]byte{255, 255, 0, 53, kindHost, 254})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		target, length, size, err := ParseDatagramHeader(b)
@@ -116,7 +118,7 @@ func FuzzParseDatagramHeader(f *testing.F) {
 		if again := AppendDatagramHeader(nil, target, length); !bytes.Equal(again, b[:size]) {
 			t.Errorf("%x reads as %s and %d, which is %x", b, target, length, again)
 		}
-		if target.UDP || target.Validate() != nil || length > MaxDatagram {
+		if target.UDP || target.Directory || target.Validate() != nil || length > MaxDatagram {
 			t.Errorf("a datagram of %d bytes with the target %v", length, target)
 		}
 		// What arrives in pieces is found out with the last one, no sooner.

@@ -15,6 +15,9 @@ type Target struct {
 	// UDP is set instead of all else for a stream that carries datagrams, each
 	// of which has a target of its own.
 	UDP bool
+	// Directory is set instead of all else for a stream to the node itself, which
+	// serves the map in HTTP/1.1.
+	Directory bool
 	// Host is a name; empty when Addr is valid.
 	Host string
 	// Addr is an address, without zone.
@@ -32,10 +35,11 @@ const (
 )
 
 const (
-	kindHost = 1
-	kindIPv4 = 4
-	kindIPv6 = 6
-	kindUDP  = 17 // as in IP's header
+	kindHost      = 1
+	kindDirectory = 2
+	kindIPv4      = 4
+	kindIPv6      = 6
+	kindUDP       = 17 // as in IP's header
 )
 
 var errTarget = errors.New("read target: malformed")
@@ -57,6 +61,11 @@ func (t Target) Validate() error {
 	case t.UDP:
 		if t != (Target{UDP: true}) {
 			return errors.New("target: datagrams name their own targets")
+		}
+		return nil
+	case t.Directory:
+		if t != (Target{Directory: true}) {
+			return errors.New("target: the directory is the node's own")
 		}
 		return nil
 	case t.Port == 0:
@@ -109,12 +118,14 @@ func validateHost(host string) error {
 // AddrPort returns address and port; the address is not valid for a name.
 func (t Target) AddrPort() netip.AddrPort { return netip.AddrPortFrom(t.Addr, t.Port) }
 
-// String returns host:port, or "udp".
+// String returns host:port, "udp" or "directory".
 func (t Target) String() string {
-	if t.UDP {
+	switch {
+	case t.UDP:
 		return "udp"
-	}
-	if t.Addr.IsValid() {
+	case t.Directory:
+		return "directory"
+	case t.Addr.IsValid():
 		return netip.AddrPortFrom(t.Addr, t.Port).String()
 	}
 	return t.Host + ":" + strconv.Itoa(int(t.Port))
@@ -127,6 +138,8 @@ func (t Target) Append(b []byte) []byte {
 	switch {
 	case t.UDP:
 		return append(b, kindUDP)
+	case t.Directory:
+		return append(b, kindDirectory)
 	case t.Addr.Is4():
 		a := t.Addr.As4()
 		return append(append(b, kindIPv4), a[:]...)
@@ -149,6 +162,8 @@ func ParseTarget(b []byte) (Target, error) {
 		t.Host = string(address[1:])
 	case kindUDP:
 		t.UDP = true
+	case kindDirectory:
+		t.Directory = true
 	default:
 		t.Addr, _ = netip.AddrFromSlice(address)
 	}
@@ -162,7 +177,7 @@ func targetSize(b []byte) (int, error) {
 		return 0, nil
 	}
 	switch b[2] {
-	case kindUDP:
+	case kindUDP, kindDirectory:
 		return targetHeader, nil
 	case kindIPv4:
 		return targetHeader + 4, nil

@@ -32,6 +32,8 @@ type Config struct {
 	Network *netmap.Network
 	// State is the folder in which the newest map is kept; empty for none.
 	State string
+	// Mirror gets every map that is accepted; nil for none.
+	Mirror *Mirror
 	// Log gets what a user wants to know; nil discards.
 	Log *slog.Logger
 }
@@ -40,6 +42,7 @@ type Config struct {
 type Client struct {
 	network *netmap.Network
 	cache   string // file of the newest map; empty for none
+	mirror  *Mirror
 	log     *slog.Logger
 	http    *http.Client
 
@@ -54,7 +57,7 @@ func New(config Config) *Client {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	c := &Client{network: config.Network, log: config.Log, http: &http.Client{
+	c := &Client{network: config.Network, mirror: config.Mirror, log: config.Log, http: &http.Client{
 		Transport: &http.Transport{IdleConnTimeout: time.Minute, ResponseHeaderTimeout: pollFor + fetchTimeout},
 		// The network file says whom to ask: nobody on the way sends us elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -78,6 +81,14 @@ func (c *Client) loadCache() {
 		return
 	}
 	c.newest = m
+	c.share(b)
+}
+
+// share gives the newest map to the mirror.
+func (c *Client) share(signed []byte) {
+	if c.mirror != nil {
+		c.mirror.Add(c.newest.Sequence, signed, nil)
+	}
 }
 
 // Map returns the newest valid map that was seen; nil before the first.
@@ -162,6 +173,7 @@ func (c *Client) take(signed []byte) (*netmap.Map, error) {
 		return c.newest, nil
 	}
 	c.newest = m
+	c.share(signed)
 	if err := c.save(signed); err != nil {
 		c.log.Warn("the map could not be kept on disk", "error", err)
 	}

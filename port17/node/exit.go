@@ -60,6 +60,7 @@ type exit struct {
 	policy   netmap.ExitPolicy
 	from     []netip.Addr // the node's own addresses
 	resolver resolver
+	library  *library // nil if no directory is served
 	limits   ExitLimits
 	slots    quota         // connections and sockets, by circuit: they are files, which links need too
 	naming   chan struct{} // one for each name that is looked up for a connection
@@ -104,6 +105,9 @@ func (e *exit) close() {
 	for _, s := range streams {
 		s.Reset(cell.ShuttingDown)
 	}
+	if e.library != nil {
+		e.library.close()
+	}
 	e.running.Wait()
 }
 
@@ -117,6 +121,10 @@ func (e *exit) forCircuit() func(*stream.Stream, cell.Target) {
 func (e *exit) accept(s *stream.Stream, to cell.Target, b *budget) {
 	if e.ctx.Err() != nil {
 		e.refuse(s, cell.ShuttingDown)
+		return
+	}
+	if to.Directory {
+		e.read(s, b)
 		return
 	}
 	slots, held, serve := &e.slots, &b.connections, e.serve

@@ -57,7 +57,8 @@ var (
 // A budget is what a circuit may begin with, and what it has.
 type budget struct {
 	*rate.Limiter
-	connections, associations int // those of exit.slots and exit.associations
+	connections, associations int         // those of exit.slots and exit.associations
+	reads                     *readership // nil before the first; belongs to exit.accept
 }
 
 func (e *exit) newBudget() *budget {

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"runtime"
@@ -115,6 +116,7 @@ type Node struct {
 	keys      *tinker.Prekeys
 	binding   [32]byte // of the descriptor
 	directory *directory.Client
+	mirror    *directory.Mirror
 	pool      cell.Pool
 	listeners []listener
 	exit      *exit
@@ -157,7 +159,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	n := &Node{
 		config:     c,
 		id:         netmap.NodeID(c.Identity.Public().(ed25519.PublicKey)),
-		directory:  directory.New(directory.Config{Network: c.Network, State: c.State, Log: c.Log}),
+		mirror:     directory.NewMirror(directory.MirrorConfig{}),
 		circuits:   circuits{limit: maxCircuits},
 		handshakes: newHandshakes(maxHandshakes),
 		maxCells:   maxCells,
@@ -173,6 +175,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		publishing: make(chan struct{}, 1),
 		pace:       newPace(c.Rate, c.Burst),
 	}
+	n.directory = directory.New(directory.Config{Network: c.Network, State: c.State, Mirror: n.mirror, Log: c.Log})
 	var v *volume
 	if c.MonthlyVolume > 0 {
 		var err error
@@ -191,6 +194,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	n.mixer.pool = &n.pool
 	n.padding.limit = paddedCircuits * n.descriptor.MaxPadding
 	n.exit = newExit(c.Exit, n.descriptor.IPs(), c.ExitLimits)
+	n.exit.library = newLibrary(n.mirror, c.Log)
 	ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	for range runtime.GOMAXPROCS(0) {
 		n.running.Go(n.handshake)
@@ -200,6 +204,11 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		n.spend(v, time.Now()) // before the first circuit
 		n.running.Go(func() { n.meter(ctx, v) })
 	}
+	n.running.Go(func() {
+		if err := n.exit.library.run(); err != nil {
+			c.Log.Error("the map is not served any more", "error", err)
+		}
+	})
 	n.running.Go(func() { n.expire(ctx) })
 	n.running.Go(func() { n.mixer.run(ctx) })
 	n.running.Go(func() { n.publish(ctx) })
@@ -242,6 +251,10 @@ func (n *Node) makeKeys() error {
 
 // ID returns the node's identity.
 func (n *Node) ID() netmap.NodeID { return n.id }
+
+// Directory serves the newest maps that the node has, and the keys of their
+// nodes.
+func (n *Node) Directory() http.Handler { return n.mirror }
 
 // Addr returns the first address on which the node takes links.
 func (n *Node) Addr() netip.AddrPort { return n.Descriptor().Addresses[0] }
