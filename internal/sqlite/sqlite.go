@@ -19,8 +19,20 @@ var ErrNewer = errors.New("the database was written by a newer version")
 // brings its schema up to date. migrations[i] takes the schema from version i
 // to i+1 and runs in a transaction of its own. The path ":memory:" is a
 // database that ends with the returned handle.
+//
+// The loss of power may take the last transactions with it, but damages nothing.
 func Open(ctx context.Context, path string, migrations []string) (*sql.DB, error) {
-	db, err := open(path)
+	return openWith(ctx, path, "NORMAL", migrations)
+}
+
+// OpenDurable is like Open, for what others are told as soon as it is written:
+// a transaction that was committed survives the loss of power.
+func OpenDurable(ctx context.Context, path string, migrations []string) (*sql.DB, error) {
+	return openWith(ctx, path, "FULL", migrations)
+}
+
+func openWith(ctx context.Context, path, synchronous string, migrations []string) (*sql.DB, error) {
+	db, err := open(path, synchronous)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
@@ -30,9 +42,9 @@ func Open(ctx context.Context, path string, migrations []string) (*sql.DB, error
 	return db, nil
 }
 
-func open(path string) (*sql.DB, error) {
+func open(path, synchronous string) (*sql.DB, error) {
 	pragmas := url.Values{"_pragma": {
-		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)",
+		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")", "foreign_keys(1)",
 	}, "_txlock": {"immediate"}}
 	if path == ":memory:" {
 		db, err := sql.Open("sqlite", ":memory:?"+pragmas.Encode())

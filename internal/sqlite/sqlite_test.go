@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -69,5 +71,19 @@ func TestMemory(t *testing.T) {
 	defer db.Close()
 	if _, err := db.Exec("INSERT INTO a VALUES (1)"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestDurable(t *testing.T) {
+	for want, open := range map[int]func(context.Context, string, []string) (*sql.DB, error){1: Open, 2: OpenDurable} {
+		db, err := open(t.Context(), filepath.Join(t.TempDir(), "x.db"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		var got int // https://www.sqlite.org/pragma.html#pragma_synchronous
+		if err := db.QueryRow("PRAGMA synchronous").Scan(&got); err != nil || got != want {
+			t.Errorf("synchronous is %d, %v; want %d", got, err, want)
+		}
 	}
 }
