@@ -1,5 +1,6 @@
-// Command port17 runs the parts of a Port17 network: its authority, its nodes, and the
-// client that offers it to applications as a SOCKS5 and HTTP proxy.
+// Command port17 runs the parts of a Port17 network: its authority, its nodes, the
+// client that offers it to applications as a SOCKS5 and HTTP proxy, and witnesses, who make
+// sure that everybody sees the same map.
 //
 // docs/client.md is the manual of who uses the network, docs/node.md that of who
 // runs a node.

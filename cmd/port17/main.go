@@ -15,6 +15,7 @@ type grammar struct {
 	Client     clientCommand      `cmd:"" help:"Offer the network as a SOCKS5 proxy, for TCP and UDP, and as an HTTP CONNECT proxy."`
 	Node       nodeCommand        `cmd:"" help:"Run a node."`
 	Authority  authorityCommand   `cmd:"" help:"Run the authority of a network."`
+	Witness    witnessCommand     `cmd:"" help:"Run a witness, which makes sure that networks have one log of their maps."`
 	Map        mapCommand         `cmd:"" help:"Print which nodes there are."`
 	Status     statusCommand      `cmd:"" help:"Print how a running client fares, and its circuits."`
 	Route      routeCommand       `cmd:"" help:"Print which route a connection would take, and why."`

@@ -12,19 +12,29 @@ import (
 )
 
 const (
-	unit    = "../../packaging/systemd/port17-node.service"
+	units   = "../../packaging/systemd/port17-*.service"
 	example = "../../packaging/port17/node.toml"
 )
 
 // mostExposed is how exposed the unit may be, in tenths, as systemd counts.
 const mostExposed = "15"
 
-// systemd understands the whole unit, and finds it well shut off.
-func TestUnit(t *testing.T) {
+// systemd understands the whole of each unit, and finds it well shut off.
+func TestUnits(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
 		t.Skip("systemd-analyze is not installed")
 	}
+	paths, err := filepath.Glob(units)
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no units at %s: %v", units, err)
+	}
+	for _, path := range paths {
+		t.Run(filepath.Base(path), func(t *testing.T) { checkUnit(t, analyze, path) })
+	}
+}
+
+func checkUnit(t *testing.T, analyze, unit string) {
 	b, err := os.ReadFile(unit)
 	if err != nil {
 		t.Fatal(err)
