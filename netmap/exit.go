@@ -115,6 +115,14 @@ func (p ExitPolicy) Rules() []string {
 	return rules
 }
 
+// Equal says whether the two policies have the same rules.
+func (p ExitPolicy) Equal(o ExitPolicy) bool {
+	if len(p.rules) != len(o.rules) || len(p.rules) == 0 || &p.rules[0] == &o.rules[0] {
+		return len(p.rules) == len(o.rules)
+	}
+	return slices.EqualFunc(p.rules, o.rules, func(a, b exitRule) bool { return a.text == b.text })
+}
+
 // Allows says whether a node with the addresses own connects to the address
 // and port. A node's own address leads to its machine, past the firewall before
 // it: it only matches an accepting rule that names it alone.

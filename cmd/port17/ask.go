@@ -145,7 +145,7 @@ func (c *routeCommand) Run(ctx context.Context, io command.IO) error {
 		fmt.Fprintf(io.Out, "%s %-40s %s\n", mark, strings.Join(candidate.Nodes, " > "), candidate.Cost.Round(10*time.Microsecond))
 	}
 	for _, e := range v.Excluded {
-		fmt.Fprintf(io.Out, "without %s: %s\n", e.Name, e.Reason)
+		fmt.Fprintf(io.Out, "%s: %d nodes\n", e.Reason, e.Nodes)
 	}
 	return nil
 }

@@ -189,11 +189,11 @@ func (c *Client) build(ctx context.Context, j job) error {
 }
 
 func (c *Client) buildOnce(ctx context.Context, j job) error {
-	l, hops, err := c.path(ctx, j.request, j.group)
+	l, w, err := c.path(ctx, j.request, j.group)
 	if err != nil {
 		return err
 	}
-	s := c.newShared(j.group, j.request, l, hops)
+	s := c.newShared(j.group, j.request, l, w)
 	built, err := s.build()
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ func planned(c *Client, g group, r route.Request, nodes ...netmap.Node) *shared 
 	for _, n := range nodes {
 		hops = append(hops, circuit.Hop{Node: n})
 	}
-	return c.newShared(g, r, new(link.Link), hops)
+	return c.newShared(g, r, new(link.Link), way{hops: hops})
 }
 
 func requestTo(port uint16, country string) route.Request {

@@ -28,16 +28,16 @@ func (c *Client) shared(ctx context.Context, n need) (*shared, error) {
 	if s := c.reuse(n); s != nil {
 		return s, nil
 	}
-	l, hops, err := c.path(ctx, n.request, n.group)
+	l, w, err := c.path(ctx, n.request, n.group)
 	if err != nil {
 		return nil, err
 	}
-	return c.enter(n, c.newShared(n.group, n.request, l, hops))
+	return c.enter(n, c.newShared(n.group, n.request, l, w))
 }
 
-func (c *Client) newShared(g group, r route.Request, l *link.Link, hops []circuit.Hop) *shared {
+func (c *Client) newShared(g group, r route.Request, l *link.Link, w way) *shared {
 	now := time.Now()
-	return &shared{client: c, group: g, request: r, link: l, hops: hops, guarded: g.level >= route.High, cover: g.cover, made: now, idle: now}
+	return &shared{client: c, group: g, request: r, link: l, hops: w.hops, crossed: w.crossed, guarded: g.level >= route.High, cover: g.cover, made: now, idle: now}
 }
 
 // reuse returns a circuit that does what is needed, and counts the connection.

@@ -207,12 +207,12 @@ func (c *Client) Ready(ctx context.Context) error {
 // try finds out whether there is a route to a web site and a link to its entry.
 func (c *Client) try(ctx context.Context, f *route.Finder) error {
 	web := c.need(Request{}, cell.Target{Port: 443})
-	hops, err := c.plan(ctx, f, web.request, group{})
+	w, err := c.plan(ctx, f, web.request, group{})
 	if err != nil {
 		return err
 	}
-	if _, err = c.entries.link(ctx, hops[0].Node); err != nil && ctx.Err() == nil {
-		c.failures.add(hops[0].Node.ID)
+	if _, err = c.entries.link(ctx, w.hops[0].Node); err != nil && ctx.Err() == nil {
+		c.failures.add(w.hops[0].Node.ID)
 	}
 	return err
 }

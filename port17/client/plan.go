@@ -11,24 +11,30 @@ import (
 	"safing/port17/route"
 )
 
-// plan returns the hops of a new circuit for the group.
-func (c *Client) plan(ctx context.Context, f *route.Finder, r route.Request, g group) ([]circuit.Hop, error) {
+// A way is the hops of a circuit, and what the links between them cross.
+type way struct {
+	hops    []circuit.Hop
+	crossed []*netmap.Crossed
+}
+
+// plan returns the way of a new circuit for the group.
+func (c *Client) plan(ctx context.Context, f *route.Finder, r route.Request, g group) (way, error) {
 	r.Exclude, r.EntryRTT = c.failures.now(), c.entries.rtt()
 	found, err := c.enterBy(f, r, g)
 	if err != nil {
-		return nil, err
+		return way{}, err
 	}
-	hops := make([]circuit.Hop, len(found.Nodes))
+	w := way{hops: make([]circuit.Hop, len(found.Nodes)), crossed: found.Crossed}
 	now := time.Now()
 	for i, n := range found.Nodes {
 		n = c.newest(g, n)
 		to, err := n.Recipient(now)
 		if err != nil {
-			return nil, err
+			return way{}, err
 		}
-		hops[i] = circuit.Hop{Node: n, Recipient: to}
+		w.hops[i] = circuit.Hop{Node: n, Recipient: to}
 	}
-	return hops, context.Cause(ctx)
+	return w, context.Cause(ctx)
 }
 
 // enterBy finds a route from the first entries, or from more of them if none
@@ -70,26 +76,26 @@ func (c *Client) stable(f *route.Finder, r route.Request, g group) (route.Route,
 
 // path plans a circuit and returns it with the link to its entry. An entry
 // that does not answer is left out for a while.
-func (c *Client) path(ctx context.Context, r route.Request, g group) (*link.Link, []circuit.Hop, error) {
+func (c *Client) path(ctx context.Context, r route.Request, g group) (*link.Link, way, error) {
 	var last error
 	for range maxAttempts {
 		f, err := c.usable()
 		if err != nil {
-			return nil, nil, err
+			return nil, way{}, err
 		}
-		hops, err := c.plan(ctx, f, r, g)
+		w, err := c.plan(ctx, f, r, g)
 		if err != nil {
-			return nil, nil, errors.Join(err, last)
+			return nil, way{}, errors.Join(err, last)
 		}
-		l, err := c.entries.link(ctx, hops[0].Node)
+		l, err := c.entries.link(ctx, w.hops[0].Node)
 		if err == nil {
-			return l, hops, nil
+			return l, w, nil
 		}
 		if ctx.Err() != nil || errors.Is(err, ErrClosed) {
-			return nil, nil, err
+			return nil, way{}, err
 		}
-		c.failures.add(hops[0].Node.ID)
+		c.failures.add(w.hops[0].Node.ID)
 		last = err
 	}
-	return nil, nil, last
+	return nil, way{}, last
 }

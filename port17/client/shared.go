@@ -30,7 +30,9 @@ type shared struct {
 	client *Client
 	link   *link.Link
 	hops   []circuit.Hop
-	made   time.Time // when it was planned
+	// crossed is what the links between the hops cross.
+	crossed []*netmap.Crossed
+	made    time.Time // when it was planned
 	// guarded keeps destination and data out of the first flight, which only
 	// the nodes' prekeys protect.
 	guarded bool
@@ -80,7 +82,9 @@ func (s *shared) fits(t cell.Target) bool {
 }
 
 // suits says whether the circuit does what is needed.
-func (s *shared) suits(n need) bool { return s.fits(n.target) && n.request.Met(s.nodes()) }
+func (s *shared) suits(n need) bool {
+	return s.fits(n.target) && n.request.Met(route.Route{Nodes: s.nodes(), Crossed: s.crossed})
+}
 
 // use counts a connection, unless the circuit takes no more.
 func (s *shared) use() bool {

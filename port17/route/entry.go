@@ -15,19 +15,19 @@ import (
 // returns false if there is none. Where wrappings are named, only nodes are
 // drawn that take links in one of them.
 func (f *Finder) DrawEntry(besides []netmap.NodeID, in ...netmap.Wrapping) (netmap.NodeID, bool) {
-	var have, fit, rest []int
-	for i := range f.nodes {
-		if slices.Contains(besides, f.nodes[i].ID) {
-			have = append(have, i)
+	var have, fit, rest []int32
+	for _, id := range besides {
+		if i, ok := f.m.Index(id); ok {
+			have = append(have, int32(i))
 		}
 	}
 	now := time.Now()
-	for i := range f.nodes {
-		n := &f.nodes[i]
-		if _, err := n.Prekey(now); err != nil || len(n.links) == 0 || slices.Contains(have, i) || !n.Offers(in...) {
+	for at := range f.m.Nodes {
+		n, i := &f.m.Nodes[at], int32(at)
+		if _, err := n.Prekey(now); err != nil || n.Closed || f.isolated(at) || slices.Contains(have, i) || !n.Offers(in...) {
 			continue
 		}
-		if f.conflict(i, have) {
+		if slices.ContainsFunc(have, func(j int32) bool { return f.conflict(i, j) }) {
 			rest = append(rest, i)
 		} else {
 			fit = append(fit, i)
@@ -39,5 +39,5 @@ func (f *Finder) DrawEntry(besides []netmap.NodeID, in ...netmap.Wrapping) (netm
 	if len(fit) == 0 {
 		return netmap.NodeID{}, false
 	}
-	return f.nodes[fit[rand.IntN(len(fit))]].ID, true
+	return f.m.Nodes[fit[rand.IntN(len(fit))]].ID, true
 }

@@ -2,6 +2,7 @@ package route
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"time"
 
@@ -61,8 +62,9 @@ type Request struct {
 	// Destination is where the exit connects to. Its address is not valid when
 	// only a name is known: then any exit that allows the port will do.
 	Destination netip.AddrPort
-	// Country is where the destination is, if that is known.
+	// Country and ASN are where the destination is, if that is known.
 	Country string
+	ASN     uint32
 	Level   Level
 	Requirements
 	// Exclude are nodes that are not to be used at the moment.
@@ -70,34 +72,23 @@ type Request struct {
 	// Entries are the only entries allowed, unless empty: a client that keeps
 	// to a few shows itself to few.
 	Entries []netmap.NodeID
-	// EntryRTT is what the client has measured.
+	// EntryRTT is what the client has measured, and ExitRTT what exits have, to
+	// the destination or near to it. That counts instead of estimates.
 	EntryRTT map[netmap.NodeID]time.Duration
+	ExitRTT  map[netmap.NodeID]time.Duration
+	// Now is when the route is to be used; now if zero. Rand is where chance
+	// comes from; that of the program if nil. Both are for simulations.
+	Now  time.Time
+	Rand *rand.Rand
 }
 
 // A Route is the nodes of a circuit, entry first and exit last.
 type Route struct {
 	Nodes []netmap.Node
-	// Cost is the estimated round trip to the exit, penalties included.
-	Cost time.Duration
-}
-
-// An Explanation says how a route was chosen.
-type Explanation struct {
-	Chosen     Route       `json:"-"`
-	Candidates []Candidate `json:"candidates"` // the fastest first
-	Excluded   []Exclusion `json:"excluded"`
-}
-
-// A Candidate is a route that fulfils the request.
-type Candidate struct {
-	Nodes  []string      `json:"nodes"` // names, entry first
-	Cost   time.Duration `json:"cost"`
-	Chosen bool          `json:"chosen"`
-}
-
-// An Exclusion is a node that could not be used, and why.
-type Exclusion struct {
-	Node   string `json:"node"`
-	Name   string `json:"name"`
-	Reason string `json:"reason"`
+	// Crossed is what the links between them cross, one fewer than nodes.
+	Crossed []*netmap.Crossed
+	// Cost is the estimated round trip to the destination, and what networks
+	// that see the route more than once add to it.
+	Cost  time.Duration
+	Parts Parts
 }

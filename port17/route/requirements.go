@@ -18,13 +18,17 @@ type Requirements struct {
 	ExitCountries []string
 	// AvoidExits are nodes that are not to be the exit.
 	AvoidExits []netmap.NodeID
-	// AvoidCountries and AvoidASNs are those in which no node may be.
+	// AvoidCountries and AvoidASNs are those in which no node may be, and which
+	// no link may cross.
 	AvoidCountries []string
 	AvoidASNs      []uint32
 	// Delay and Padding are what every node has to offer at least: means of
 	// delays, and cells a second.
 	Delay   time.Duration
 	Padding int
+	// Unencrypted says that the exit can read and change what is sent. If there
+	// are trusted nodes on the map, it is one of them.
+	Unencrypted bool
 }
 
 // AllowsExit says whether the node may be the exit.
@@ -36,25 +40,14 @@ func (r *Requirements) AllowsExit(n netmap.Node) bool {
 	return len(r.ExitCountries) == 0 || slices.Contains(r.ExitCountries, n.Country)
 }
 
-// avoids returns why the node must not be on the route; "" if it may.
-func (r *Requirements) avoids(n netmap.Node) string {
-	switch {
-	case slices.Contains(r.AvoidCountries, n.Country):
-		return "its country is avoided"
-	case slices.Contains(r.AvoidASNs, n.ASN):
-		return "its network is avoided"
-	case n.MaxDelay < r.Delay:
-		return "it offers no delays as long"
-	case n.MaxPadding < r.Padding:
-		return "it offers no padding as fast"
-	}
-	return ""
-}
-
-// Met says whether a route of these nodes, entry first, fulfils them.
-func (r *Requirements) Met(nodes []netmap.Node) bool {
+// Met says whether a route fulfils them. It knows nothing of other nodes: what is
+// not encrypted needs a trusted exit, whether there are such or not.
+func (r *Requirements) Met(found Route) bool {
+	nodes := found.Nodes
 	if len(nodes) == 0 || len(nodes) < r.Nodes || !r.AllowsExit(nodes[len(nodes)-1]) {
 		return false
 	}
-	return !slices.ContainsFunc(nodes, func(n netmap.Node) bool { return r.avoids(n) != "" })
+	w := newFilter(r)
+	return !slices.ContainsFunc(nodes, func(n netmap.Node) bool { return !w.node(&n) }) &&
+		!slices.ContainsFunc(found.Crossed, func(c *netmap.Crossed) bool { return !w.link(c) })
 }

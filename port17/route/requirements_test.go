@@ -39,11 +39,11 @@ func TestRequirementsMet(t *testing.T) {
 		{"padding that one does not offer", Requirements{Padding: 11}, false},
 		{"another network avoided", Requirements{AvoidASNs: []uint32{3}}, true},
 	} {
-		if got := test.r.Met(nodes); got != test.want {
+		if got := test.r.Met(Route{Nodes: nodes}); got != test.want {
 			t.Errorf("%s: %v", test.name, got)
 		}
 	}
-	if new(Requirements).Met(nil) {
+	if new(Requirements).Met(Route{}) {
 		t.Error("a route without nodes will do")
 	}
 }
