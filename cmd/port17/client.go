@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"safing/internal/command"
@@ -30,7 +31,8 @@ type clientCommand struct {
 	Parallel int           `help:"Links that it keeps to each entry, 8 at most." default:"2"`
 	Ahead    int           `help:"How many circuits are built before they are asked for, at most. Without connections in the last ten minutes there are none." default:"6"`
 	Wait     time.Duration `help:"How long to wait for the network." default:"1m"`
-	Verbose  bool          `help:"Log what a developer wants to see." short:"v"`
+	geoFiles
+	Verbose bool `help:"Log what a developer wants to see." short:"v"`
 }
 
 // Run runs the client until ctx ends.
@@ -40,6 +42,10 @@ func (c *clientCommand) Run(ctx context.Context, io command.IO) error {
 		return err
 	}
 	log := logTo(io, c.Verbose)
+	locations, err := c.open(log)
+	if err != nil {
+		return err
+	}
 	proxies, err := listenProxies(c.Socks)
 	if err != nil {
 		return err
@@ -60,7 +66,7 @@ func (c *clientCommand) Run(ctx context.Context, io command.IO) error {
 		}
 		wrappings = []netmap.Wrapping{w}
 	}
-	client, err := client.New(ctx, client.Config{Network: network, State: c.State, Wrappings: wrappings, Level: c.Level, Delay: c.Delay, Shape: c.Shape, Ahead: ahead, Parallel: c.Parallel, Log: log})
+	client, err := client.New(ctx, client.Config{Network: network, State: c.State, Wrappings: wrappings, Level: c.Level, Delay: c.Delay, Shape: c.Shape, Ahead: ahead, Parallel: c.Parallel, Geo: locations, Log: log})
 	if err != nil {
 		return errors.Join(err, proxies.close(), api.Close())
 	}
@@ -74,6 +80,8 @@ func (c *clientCommand) Run(ctx context.Context, io command.IO) error {
 	defer unlink()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	var following sync.WaitGroup
+	following.Go(func() { locations.Follow(ctx, geoInterval, log) })
 	served := make(chan error, 1)
 	go func() {
 		served <- serveHTTP(ctx, api, client.Handler(), log)
@@ -82,6 +90,7 @@ func (c *clientCommand) Run(ctx context.Context, io command.IO) error {
 	fmt.Fprintf(io.Out, "ready socks=%s api=%s\n", proxies, socket)
 	err = proxies.serve(ctx, client)
 	stop()
+	following.Wait()
 	return errors.Join(err, <-served, client.Close())
 }
 

@@ -19,6 +19,7 @@ type grammar struct {
 	Map        mapCommand         `cmd:"" help:"Print which nodes there are."`
 	Status     statusCommand      `cmd:"" help:"Print how a running client fares, and its circuits."`
 	Route      routeCommand       `cmd:"" help:"Print which route a connection would take, and why."`
+	Geo        geoCommand         `cmd:"" help:"Print where addresses are, and the age of the data that says so."`
 	Key        keyCommand         `cmd:"" help:"Make, show and encrypt the keys of nodes and authorities."`
 	Completion command.Completion `cmd:"" help:"Print a completion script for a shell."`
 }

@@ -49,6 +49,7 @@ type nodeOptions struct {
 	Metrics        string   `help:"Address and port of this machine on which Prometheus gets the node's metrics, such as 127.0.0.1:9117." placeholder:"ADDR" toml:"metrics"`
 	MirrorListen   string   `help:"Address and port on which anybody gets the network's map from the node, in plain HTTP; everything in it is signed. Circuits get it without that, too." name:"mirror-listen" placeholder:"ADDR" toml:"mirror_listen"`
 	Drain          span     `help:"How long circuits that the node has may go on when it is told to stop. A second signal ends it at once." default:"60s" toml:"drain"`
+	geoFiles
 	passphraseFile
 	Verbose bool `help:"Log what a developer wants to see." short:"v" toml:"verbose"`
 }

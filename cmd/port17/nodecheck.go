@@ -30,9 +30,14 @@ func (c *nodeCheck) Run(ctx context.Context, io command.IO, o *nodeOptions) erro
 	if err != nil {
 		return err
 	}
+	locations, err := o.open(logTo(io, false))
+	if err != nil {
+		return err
+	}
 	findings := checkup.Run(ctx, checkup.Config{
 		Network: config.Network, Listen: config.Listen, ListenQUIC: config.ListenQUIC, ListenTLS: config.ListenTLS, TLSHost: config.TLSHost,
 		Exit: config.Exit, Contact: config.Contact, State: config.State,
+		Country: config.Country, ASN: config.ASN, Geo: locations,
 		Key: o.identityFile(), Passphrase: passphrase,
 		Links: node.DefaultMaxClients + config.Parallel*config.MaxLinks, Connections: config.ExitLimits.Connections,
 	})

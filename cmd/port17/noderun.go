@@ -28,6 +28,9 @@ func (*nodeRun) Run(ctx context.Context, io command.IO, o *nodeOptions) error {
 		return err
 	}
 	config.Log = logTo(io, o.Verbose)
+	if config.Geo, err = o.open(config.Log); err != nil {
+		return err
+	}
 	shown, err := listenMetrics(o.Metrics)
 	if err != nil {
 		return err
@@ -47,6 +50,7 @@ func (*nodeRun) Run(ctx context.Context, io command.IO, o *nodeOptions) error {
 	fmt.Fprintf(io.Out, "ready listen=%s id=%s\n", n.Addr(), n.ID())
 	var beside sync.WaitGroup
 	beside.Go(func() { watchdog(ctx, n, config.Log) })
+	beside.Go(func() { config.Geo.Follow(ctx, geoInterval, config.Log) })
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // while it drains, too
 	defer stop()
 	if shown != nil {

@@ -29,11 +29,17 @@ func (settingsFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
 		if !ok {
 			return nil, nil
 		}
+		isPath := flag.Tag.Type == "path" || flag.Tag.Type == "existingfile"
 		switch v := v.(type) {
 		case []any:
+			for i, one := range v {
+				if s, ok := one.(string); ok && isPath {
+					v[i] = below(filepath.Dir(path), s)
+				}
+			}
 			return v, nil
 		case string:
-			if flag.Tag.Type == "path" || flag.Tag.Type == "existingfile" {
+			if isPath {
 				v = below(filepath.Dir(path), v)
 			}
 			return v, nil

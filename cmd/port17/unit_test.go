@@ -81,9 +81,10 @@ func TestClientManual(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := reflect.TypeFor[clientCommand]()
-	for i := range options.NumField() {
-		f := options.Field(i)
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[clientCommand]()) {
+		if f.Anonymous {
+			continue
+		}
 		row := "| `--" + strings.ToLower(f.Name) + "` | "
 		if value, ok := f.Tag.Lookup("default"); ok {
 			row += "`" + value + "` |"
@@ -101,7 +102,7 @@ func TestManual(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, from := range []reflect.Type{reflect.TypeFor[nodeOptions](), reflect.TypeFor[passphraseFile]()} {
+	for _, from := range []reflect.Type{reflect.TypeFor[nodeOptions](), reflect.TypeFor[geoFiles](), reflect.TypeFor[passphraseFile]()} {
 		for i := range from.NumField() {
 			if name, ok := from.Field(i).Tag.Lookup("toml"); ok {
 				names = append(names, name)

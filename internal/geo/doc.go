@@ -4,10 +4,9 @@
 // A [DB] reads files that the user has: MMDB, the format that MaxMind, DB-IP
 // and others publish, and text with a range of addresses in each line, such as
 // Debian's tor-geoipdb. See docs/geo.md for where to get them and what they may
-// be used for; none comes with our programs, as all good ones ask for a licence
-// like theirs or for a mention. Built in is IANA's table (CC0) of which regional
-// registry has which large blocks. It knows no country, but tells continents
-// apart roughly; package iana makes it.
+// be used for; none comes with our programs. Built in is IANA's table (CC0) of
+// which regional registry has which large blocks. It knows no country, but tells
+// continents apart roughly; package iana makes it.
 //
 // Files are read into memory as a whole, and again when they change (Follow),
 // so that one that is cut short while it is in use does no harm.

@@ -18,20 +18,30 @@ import (
 // under a million.
 const maxRanges = 4 << 20
 
-// ranges is a text file with a line "first,last,country" or "first,last,AS" for
-// each range of addresses, in order. Tor's geoip and geoip6, which Debian has as
-// tor-geoipdb, are such, and the CSV files of DB-IP and ip-location-db.
+// ranges is a text file with a line for each range of addresses, in order:
+//
+//	first,last,country
+//	first,last,AS[,name]
+//	first	last	AS	country[	name]
+//
+// Tor's geoip and geoip6, which Debian has as tor-geoipdb, are of the first kind,
+// as are CSV files of DB-IP and ip-location-db; of the second kind is what these
+// know of networks, and of the third IPtoASN's, which has tabs.
 type ranges struct {
 	v4        []block[uint32]
 	v6        []block[[16]byte]
 	generated time.Time // zero if it does not say
 }
 
-// A block holds a country's two letters, or the number of an AS.
+// A block is a range with what is known of it: zero for what is not.
 type block[K any] struct {
 	first, last K
-	value       uint32
-	asn         bool
+	entry
+}
+
+type entry struct {
+	asn     uint32
+	country [2]byte
 }
 
 func (r *ranges) locate(a netip.Addr) (country string, asn uint32) {
@@ -49,11 +59,11 @@ func find[K any](blocks []block[K], a K, compare func(K, K) int) (country string
 	if i < 0 || compare(a, blocks[i].last) > 0 {
 		return "", 0
 	}
-	v := blocks[i].value
-	if blocks[i].asn {
-		return "", v
+	b := &blocks[i]
+	if b.country != [2]byte{} {
+		country = string(b.country[:])
 	}
-	return string([]byte{byte(v >> 8), byte(v)}), 0
+	return country, b.asn
 }
 
 func key4(a netip.Addr) uint32 {
@@ -101,11 +111,15 @@ func (r *ranges) comment(text string) {
 }
 
 func (r *ranges) add(line string) error {
-	fields := strings.SplitN(line, ",", 4) // a fourth may name the AS
+	separator, says := ",", 3 // fields; names may follow
+	if strings.Contains(line, "\t") {
+		separator, says = "\t", 4
+	}
+	fields := strings.SplitN(line, separator, says+1)
 	if len(fields) < 3 {
 		return errors.New("it has fewer than three fields")
 	}
-	for i := range fields[:3] {
+	for i := range fields {
 		fields[i] = strings.Trim(fields[i], `"`)
 	}
 	first, err := parseAddr(fields[0])
@@ -119,14 +133,17 @@ func (r *ranges) add(line string) error {
 	if first.BitLen() != last.BitLen() || last.Less(first) {
 		return fmt.Errorf("%s to %s is no range", first, last)
 	}
-	value, asn, known := parseValue(fields[2])
+	var e entry
+	for _, field := range fields[2:min(says, len(fields))] {
+		e.take(field)
+	}
 	switch {
-	case !known:
+	case e == entry{}:
 		return nil
 	case first.Is4():
-		r.v4, err = grow(r.v4, block[uint32]{key4(first), key4(last), value, asn}, cmp.Compare[uint32])
+		r.v4, err = grow(r.v4, block[uint32]{key4(first), key4(last), e}, cmp.Compare[uint32])
 	default:
-		r.v6, err = grow(r.v6, block[[16]byte]{first.As16(), last.As16(), value, asn}, compareKeys)
+		r.v6, err = grow(r.v6, block[[16]byte]{first.As16(), last.As16(), e}, compareKeys)
 	}
 	if err != nil {
 		return fmt.Errorf("the range from %s %w", first, err)
@@ -154,10 +171,14 @@ func parseAddr(s string) (netip.Addr, error) {
 	return a, nil
 }
 
-func parseValue(s string) (value uint32, asn, known bool) {
-	if isCode(s) {
-		return uint32(s[0])<<8 | uint32(s[1]), false, true
+// take notes a country or an AS, if the field is one.
+func (e *entry) take(field string) {
+	if isCode(field) {
+		e.country = [2]byte([]byte(field))
+		return
 	}
-	n, err := strconv.ParseUint(strings.TrimPrefix(s, "AS"), 10, 32)
-	return uint32(n), true, err == nil && n > 0 && n < math.MaxUint32 // AS 2³²-1 is reserved (RFC 7300)
+	n, err := strconv.ParseUint(strings.TrimPrefix(field, "AS"), 10, 32)
+	if err == nil && n < math.MaxUint32 { // AS 2³²-1 is reserved (RFC 7300)
+		e.asn = uint32(n)
+	}
 }

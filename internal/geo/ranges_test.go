@@ -16,6 +16,9 @@ func TestRanges(t *testing.T) {
 "198.51.100.0","198.51.100.255","64500","Example, Inc."
 2001:db8::,2001:db8::ffff,SE
 2001:db8:1::,2001:db8:1::,AS64501
+203.0.113.0	203.0.113.99	64502	GB	EXAMPLE
+203.0.113.100	203.0.113.199	0	None	Not routed
+203.0.113.200	203.0.113.255	64503	None	EXAMPLE-2
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -31,6 +34,9 @@ func TestRanges(t *testing.T) {
 		{"192.0.2.129", "FR", 0},
 		{"192.0.2.130", "", 0},
 		{"198.51.100.77", "", 64500},
+		{"203.0.113.99", "GB", 64502},
+		{"203.0.113.100", "", 0},
+		{"203.0.113.200", "", 64503},
 		{"255.255.255.255", "", 0},
 		{"2001:db8::1234", "SE", 0},
 		{"2001:db8::1:0", "", 0},
@@ -87,7 +93,7 @@ func TestTorFiles(t *testing.T) {
 func BenchmarkRanges(b *testing.B) {
 	r := new(ranges)
 	for i := range uint32(400_000) {
-		r.v4 = append(r.v4, block[uint32]{i * 10_000, i*10_000 + 9_999, 'D'<<8 | 'E', false})
+		r.v4 = append(r.v4, block[uint32]{i * 10_000, i*10_000 + 9_999, entry{country: [2]byte{'D', 'E'}}})
 	}
 	b.ReportAllocs()
 	n := uint32(0)

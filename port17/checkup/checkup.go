@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"safing/internal/geo"
 	"safing/netmap"
 	"safing/port17/directory"
 )
@@ -37,7 +38,12 @@ type Config struct {
 	TLSHost                       string
 	Exit                          netmap.ExitPolicy
 	Contact                       string
-	State                         string // folder
+	// Country and ASN are where it says that it is; Geo may know better. Nil
+	// does not.
+	Country string
+	ASN     uint32
+	Geo     *geo.DB
+	State   string // folder
 	// Key is the file of the node's key, which Passphrase opens if it is
 	// encrypted.
 	Key, Passphrase string
@@ -57,7 +63,9 @@ func Run(ctx context.Context, c Config) []Finding {
 	r.checkExit()
 	r.checkMap(ctx)
 	r.checkClock(ctx)
-	for _, e := range r.checkAddresses() {
+	entrances := r.checkAddresses()
+	r.checkLocation()
+	for _, e := range entrances {
 		r.checkPort(ctx, e)
 	}
 	r.checkListed()

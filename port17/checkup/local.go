@@ -167,6 +167,26 @@ func (r *report) checkAddress(ip netip.Addr) {
 	}
 }
 
+// checkLocation compares where the node says that it is with what the location
+// databases of this machine say.
+func (r *report) checkLocation() {
+	for _, e := range r.entrances {
+		ip := e.Addr.Addr()
+		l := r.config.Geo.Locate(ip)
+		c, asn := r.config.Country, r.config.ASN
+		switch {
+		case l.Country != "" && c != "" && l.Country != c:
+			r.warn("location", "correct country, unless you know better", "%s is in %s, says %s, and the settings say %s", ip, l.Country, l.CountryFrom, c)
+		case l.ASN != 0 && asn != 0 && l.ASN != asn:
+			r.warn("location", "correct asn, unless you know better", "%s is in AS %d, says %s, and the settings say %d", ip, l.ASN, l.ASNFrom, asn)
+		case l.Country == "" && c == "" && netmap.IsPublic(ip):
+			r.warn("location", "set country and asn, or name a location database with --geo", "nothing says in which country %s is: routes take the node for far away", ip)
+		case l.Country != "":
+			r.ok("location", "%s is in %s", ip, l.Country)
+		}
+	}
+}
+
 func local(ip netip.Addr) (bool, error) {
 	interfaces, err := net.InterfaceAddrs()
 	for _, i := range interfaces {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"safing/internal/geo"
 	"safing/netmap"
 	"safing/port17/cell"
 	"safing/port17/circuit"
@@ -40,6 +41,9 @@ type Config struct {
 	// Ahead is how many circuits are built before they are asked for, at most;
 	// 0 means 6, and less none. Without recent connections there are none.
 	Ahead int
+	// Geo tells in which country a destination's address is, for requests that
+	// don't say it. Nil knows nothing.
+	Geo *geo.DB
 	// Log gets what a user wants to know; nil discards. No destination is
 	// logged above debug level.
 	Log *slog.Logger
@@ -231,7 +235,8 @@ type Request struct {
 	Isolation string
 	// Level is how tough the route is; the client's if zero.
 	Level route.Level
-	// Country is where the destination is, if that is known.
+	// Country is where the destination is; empty if not known, or if Config.Geo
+	// is to tell.
 	Country string
 	// Shape is how the circuit is padded; the client's if none.
 	Shape shape.Shape
@@ -267,11 +272,15 @@ func (c *Client) need(r Request, t cell.Target) need {
 	level := max(r.Level, c.config.Level)
 	cover := c.cover(r, level)
 	coverable(&r.Requirements, cover)
+	country := r.Country
+	if country == "" {
+		country = c.config.Geo.Country(t.Addr)
+	}
 	return need{
 		group:  group{app: r.App, isolation: r.Isolation, level: level, cover: cover},
 		target: t,
 		request: route.Request{
-			Destination: netip.AddrPortFrom(t.Addr, t.Port), Country: r.Country, Level: level, Requirements: r.Requirements,
+			Destination: netip.AddrPortFrom(t.Addr, t.Port), Country: country, Level: level, Requirements: r.Requirements,
 		},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 
+	"safing/internal/geo"
 	"safing/netmap"
 	"safing/port17/link/wrap"
 )
@@ -93,6 +94,19 @@ func (n *Node) place(d *netmap.Descriptor) error {
 		d.Entrances = append(d.Entrances, e)
 	}
 	return nil
+}
+
+// locate fills in where the node is, if its operator does not say.
+func locate(d *netmap.Descriptor, db *geo.DB) {
+	for _, ip := range d.IPs() {
+		l := db.Locate(ip)
+		if d.Country == "" {
+			d.Country = l.Country
+		}
+		if d.ASN == 0 {
+			d.ASN = l.ASN
+		}
+	}
 }
 
 // closeListeners takes no more connections. Those that there are stay.

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"safing/internal/geo"
 	"safing/netmap"
 	"safing/port17/authority"
 	"safing/port17/cell"
@@ -52,8 +53,10 @@ type Config struct {
 	// What the descriptor says of the node.
 	Name, Owner, Group, Country, Contact string
 	ASN                                  uint32
-	Exit                                 netmap.ExitPolicy
-	ExitLimits                           ExitLimits
+	// Geo tells Country and ASN where they are not set. Nil knows nothing.
+	Geo        *geo.DB
+	Exit       netmap.ExitPolicy
+	ExitLimits ExitLimits
 	// State is the folder in which the map is kept.
 	State string
 	// MaxLinks is how many nodes it keeps links to; 0 means 16.
@@ -232,6 +235,7 @@ func (n *Node) makeKeys() error {
 	if err := n.place(d); err != nil {
 		return fmt.Errorf("start node: %w", err)
 	}
+	locate(d, c.Geo)
 	if err := d.Validate(); err != nil {
 		return fmt.Errorf("start node: %w", err)
 	}
