@@ -21,6 +21,7 @@ type grammar struct {
 	Route      routeCommand       `cmd:"" help:"Print which route a connection would take, and why."`
 	Geo        geoCommand         `cmd:"" help:"Print where addresses are, and the age of the data that says so."`
 	Key        keyCommand         `cmd:"" help:"Make, show and encrypt the keys of nodes and authorities."`
+	Sim        simCommand         `cmd:"" help:"Simulate networks of up to 12,000 nodes: latency, load, attacks."`
 	Completion command.Completion `cmd:"" help:"Print a completion script for a shell."`
 }
 
