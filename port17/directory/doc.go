@@ -1,12 +1,24 @@
-// Package directory is how the map of a Port17 network gets around.
+// Package directory is how the map of a Port17 network gets around: the Client
+// that nodes and users follow it with, and the Mirror that hands it on.
 //
-//	node ── Client.Publish ──► authority ── GET /v1/map ──► Client.Watch ── client, node
+//	authority ── Mirror ── GET /v1/map ──► Client.Watch ── node ── Mirror ── circuits ──► Client.Watch ── user
+//	    ▲                                                    │
+//	    └──────────── POST /v1/descriptors, /v1/keys ────────┘
 //
-// A [Client] asks every authority of the network until one has an answer that
-// verifies, never accepts a map older than one it has seen, and keeps the
-// newest on disk. With ?after=SEQUENCE&wait=SECONDS the authority holds the
-// answer back until there is a newer map.
+// Nobody on the way has to be believed. A [Client] asks a node of the network
+// through its circuits first, so that neither mirrors nor authorities learn who
+// follows the map, then the mirrors of the network's file and the authorities.
+// Each has a time of its own. A map is refused when it is not signed by enough,
+// not valid now, older than one that was seen, another one of the same number,
+// or too large; then the next source is asked, and the client goes on with what
+// it has until that expires. A source that keeps newer maps back does so for two
+// periods at most.
 //
-// All methods may be called from any goroutine. The package neither chooses
-// routes nor judges nodes.
+// On disk are the newest map, which is used at once at the next start, and the
+// heads of those that were seen, so that no older one is taken then. Two
+// different maps of one number, which prove that somebody signs lies, are kept
+// for others to see.
+//
+// All methods may be called from any goroutine. Only one client may keep its
+// files in a folder. The package neither chooses routes nor judges nodes.
 package directory

@@ -24,7 +24,7 @@ func (f transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return f(r)
 }
 
-func answer(r *http.Request, status int, body []byte) (*http.Response, error) {
+func reply(r *http.Request, status int, body []byte) (*http.Response, error) {
 	return &http.Response{Status: http.StatusText(status), StatusCode: status, Body: io.NopCloser(bytes.NewReader(body)), Request: r}, nil
 }
 
@@ -32,32 +32,16 @@ func answer(r *http.Request, status int, body []byte) (*http.Response, error) {
 // that it accepts.
 func following(t *testing.T, f transport) (*Client, []byte) {
 	t.Helper()
-	skey, vkey, err := note.GenerateKey(rand.Reader, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := newPress(t, 1)
 	_, other, err := note.GenerateKey(rand.Reader, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := note.NewSigner(skey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now().UTC()
-	m, err := netmap.New("test", 7, now.Add(-time.Minute), now.Add(time.Hour), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signed, err := m.Sign(signer)
-	if err != nil {
-		t.Fatal(err)
-	}
 	c := New(Config{Network: &netmap.Network{Name: "test", Threshold: 1, Authorities: []netmap.Authority{
-		{URL: "http://silent", Key: other}, {URL: "http://good", Key: vkey},
+		{URL: "http://silent", Key: other}, {URL: "http://good", Key: p.network.Authorities[0].Key},
 	}}})
 	c.http.Transport = f
-	return c, signed
+	return c, p.print(t, 7, time.Minute)
 }
 
 // An authority that takes connections and says nothing does not keep a client
@@ -71,9 +55,9 @@ func TestSilentAuthority(t *testing.T) {
 				<-r.Context().Done()
 				return nil, r.Context().Err()
 			case r.Method == http.MethodPost:
-				return answer(r, http.StatusNoContent, nil)
+				return reply(r, http.StatusNoContent, nil)
 			}
-			return answer(r, http.StatusOK, signed)
+			return reply(r, http.StatusOK, signed)
 		})
 		signed = made
 		if m, err := c.Fetch(t.Context()); err != nil || m.Sequence != 7 {
@@ -88,9 +72,9 @@ func TestSilentAuthority(t *testing.T) {
 // An authority, or somebody before it, that answers at once with what the
 // client has is not asked again at once.
 func TestWatchIsPatient(t *testing.T) {
-	for name, reply := range map[string]func(*http.Request, []byte) (*http.Response, error){
-		"not modified": func(r *http.Request, _ []byte) (*http.Response, error) { return answer(r, http.StatusNotModified, nil) },
-		"same map":     func(r *http.Request, signed []byte) (*http.Response, error) { return answer(r, http.StatusOK, signed) },
+	for name, answers := range map[string]func(*http.Request, []byte) (*http.Response, error){
+		"not modified": func(r *http.Request, _ []byte) (*http.Response, error) { return reply(r, http.StatusNotModified, nil) },
+		"same map":     func(r *http.Request, signed []byte) (*http.Response, error) { return reply(r, http.StatusOK, signed) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -103,7 +87,7 @@ func TestWatchIsPatient(t *testing.T) {
 					if requests == 1000 {
 						cancel()
 					}
-					return reply(r, signed)
+					return answers(r, signed)
 				})
 				signed = made
 				if _, err := c.take(signed); err != nil {

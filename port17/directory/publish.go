@@ -1,0 +1,65 @@
+package directory
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+const publishTimeout = 30 * time.Second
+
+// Publish sends a signed descriptor to all authorities. It is enough if one of
+// them takes it.
+func (c *Client) Publish(ctx context.Context, signed []byte) error {
+	return c.publish(ctx, "descriptor", "/v1/descriptors", signed)
+}
+
+// PublishKeys sends signed keys to all authorities, which have to have the
+// node's descriptor. It is enough if one of them takes them.
+func (c *Client) PublishKeys(ctx context.Context, signed []byte) error {
+	return c.publish(ctx, "keys", "/v1/keys", signed)
+}
+
+func (c *Client) publish(ctx context.Context, what, path string, signed []byte) error {
+	authorities := c.config.Network.Authorities
+	errs := make([]error, len(authorities))
+	var posting sync.WaitGroup
+	for i, a := range authorities {
+		posting.Go(func() {
+			if err := c.post(ctx, strings.TrimSuffix(a.URL, "/")+path, signed); err != nil {
+				errs[i] = fmt.Errorf("publish %s at %s: %w", what, a.URL, err)
+			}
+		})
+	}
+	posting.Wait()
+	for _, err := range errs {
+		if err == nil {
+			return nil
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Client) post(ctx context.Context, url string, signed []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(signed))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/octet-stream")
+	response, err := c.http.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusNoContent {
+		return refusal(response)
+	}
+	return nil
+}
