@@ -18,7 +18,7 @@ const geoInterval = time.Minute
 
 // geoFiles is the option --geo of clients and nodes.
 type geoFiles struct {
-	Geo []string `help:"Location database: MMDB, or lines with ranges of addresses, such as tor-geoipdb has. It is read again when it changes. May be repeated, as for countries and networks; the first that knows an address tells. Without any, those that other programs keep on this machine." type:"existingfile" sep:"none" placeholder:"FILE" toml:"geo"`
+	Geo []string `help:"Location database: MMDB, libloc, or lines with ranges of addresses, as in tor-geoipdb. It is read again when it changes. May be repeated, as for countries and networks; the first that knows an address tells. Without any, those that other programs keep on this machine." type:"existingfile" sep:"none" placeholder:"FILE" toml:"geo"`
 }
 
 // open reads the databases. One that nobody has asked for is no reason to stop.

@@ -1,6 +1,7 @@
 package geo
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ type content interface {
 // A Source describes a file that a DB reads.
 type Source struct {
 	Path   string
-	Format string    // such as "MMDB GeoLite2-Country" or "ranges"
+	Format string    // "MMDB GeoLite2-Country" or the like, "libloc" or "ranges"
 	Built  time.Time // when its data was made, as far as it says, or else when it was changed
 }
 
@@ -228,11 +229,18 @@ func (f *file) parse(b []byte) error {
 		}
 		return nil
 	}
-	r, err := parseRanges(b)
-	if err != nil {
-		return fmt.Errorf("%w (it is neither MMDB nor lines such as \"192.0.2.0,192.0.2.255,DE\")", err)
+	format, parse := "ranges", parseRanges
+	if bytes.HasPrefix(b, []byte(liblocMagic)) {
+		format, parse = "libloc", parseLibloc
 	}
-	f.content, f.source.Format = r, "ranges"
+	r, err := parse(b)
+	if err != nil && format == "ranges" {
+		err = fmt.Errorf("%w (it is neither MMDB nor libloc nor lines such as \"192.0.2.0,192.0.2.255,DE\")", err)
+	}
+	if err != nil {
+		return err
+	}
+	f.content, f.source.Format = r, format
 	if !r.generated.IsZero() {
 		f.source.Built = r.generated
 	}

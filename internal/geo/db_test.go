@@ -91,7 +91,7 @@ func TestOpenErrors(t *testing.T) {
 	put(t, cut, append(append([]byte{}, whole[:9]...), whole[len(whole)-180:]...))
 	for path, want := range map[string]string{
 		filepath.Join(dir, "none"): "no such file",
-		text:                       "neither MMDB nor lines such as",
+		text:                       "neither MMDB nor libloc nor lines such as",
 		cut:                        cut,
 	} {
 		if _, err := Open(path); err == nil || !strings.Contains(err.Error(), want) {

@@ -2,8 +2,8 @@
 // countries are from each other.
 //
 // A [DB] reads files that the user has: MMDB, the format that MaxMind, DB-IP
-// and others publish, and text with a range of addresses in each line, such as
-// Debian's tor-geoipdb. See docs/geo.md for where to get them and what they may
+// and others publish, IPFire's libloc, and text with a range of addresses in each
+// line, such as Debian's tor-geoipdb. See docs/geo.md for where to get them and what they may
 // be used for; none comes with our programs. Built in is IANA's table (CC0) of
 // which regional registry has which large blocks. It knows no country, but tells
 // continents apart roughly; package iana makes it.

@@ -13,7 +13,10 @@ func Installed() []string {
 			found = append(found, dir+name+".mmdb")
 		}
 	}
-	found = append(found, "/usr/share/tor/geoip", "/usr/share/tor/geoip6")
+	found = append(found,
+		"/var/lib/location/database.db",                 // libloc's own, renewed each week
+		"/usr/share/tor/geoip", "/usr/share/tor/geoip6", // tor-geoipdb
+		"/usr/share/libloc-location/location.db") // libloc-database
 	there := found[:0]
 	for _, path := range found {
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {

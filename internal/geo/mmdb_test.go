@@ -127,6 +127,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(whole)
 	f.Add(whole[:len(whole)-5])
 	f.Add(slices.Concat(whole[:3], whole[9:]))
+	f.Add(encodeLibloc(network{netip.MustParsePrefix("192.0.2.0/24"), entry{64500, [2]byte{'D', 'E'}}}))
 	f.Add([]byte("16777216,16777471,AU\n"))
 	f.Add([]byte("# Generated: Thu, 25 Jun 2026 04:33:59 GMT\n2001:db8::,2001:db8::ffff,SE\n"))
 	f.Add([]byte("192.0.2.0\t192.0.2.255\t64500\tDE\tEXAMPLE\n"))
