@@ -1,6 +1,7 @@
 package netmap
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -74,6 +75,11 @@ func OpenKeys(signed []byte) (*Keys, error) {
 	}
 	if !ed25519.Verify(w.ID[:], append([]byte(keysPrefix), body...), signature) {
 		return nil, fmt.Errorf("%w: their signature is not that of node %s", ErrKeys, w.ID.Short())
+	}
+	for i, p := range w.Prekeys { // one copy is enough: many are kept
+		if at := bytes.Index(body, p.Public); at >= 0 {
+			w.Prekeys[i].Public = body[at : at+len(p.Public) : at+len(p.Public)]
+		}
 	}
 	k := &Keys{ID: w.ID, Binding: w.Binding, Prekeys: w.Prekeys, Published: time.Unix(w.Published, 0).UTC(), signed: signed}
 	return k, k.validate()

@@ -3,7 +3,7 @@ package netmap
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,8 +26,15 @@ type Map struct {
 	ValidAfter time.Time
 	ValidUntil time.Time
 	Nodes      []Node // by identity
+	Notices    []Notice
+	Policy     []byte // a signed policy of suites (safing/tinker/policy); empty if there is none
 
 	edges edges
+	// shards are the hashes of the key shards; nil for a map that was made. They
+	// are of the nodes that were on the map when it was read: origin says where
+	// each was, if some were left out.
+	shards [][sha256.Size]byte
+	origin []int32
 }
 
 // New returns a map of the nodes, in the order of their identities. No identity
@@ -66,99 +73,72 @@ func (m *Map) Node(id NodeID) (Node, bool) {
 // ErrMap means that a map is malformed.
 var ErrMap = errors.New("map is invalid")
 
-type mapWire struct {
-	Nodes []nodeWire `cbor:"1,keyasint"`
-}
-
-type nodeWire struct {
-	Descriptor descriptorWire `cbor:"1,keyasint"`
-	Flags      Flags          `cbor:"2,keyasint,omitempty"`
-	Measured   uint64         `cbor:"3,keyasint,omitempty"`
-	Keys       []byte         `cbor:"4,keyasint,omitempty"`
-}
-
-// Sign returns the map's wire form: a C2SP signed note, a zero byte, and the
-// body whose hash the note names.
-func (m *Map) Sign(signers ...note.Signer) ([]byte, error) {
-	var w mapWire
-	for _, n := range m.Nodes {
-		node := nodeWire{Descriptor: n.wire(), Flags: n.Flags, Measured: n.Measured}
-		node.Descriptor.OwnerProof = nil
-		if n.Keys != nil {
-			node.Keys = n.Keys.signed
+// public returns the map without the nodes at addresses that are not public.
+func (m *Map) public() *Map {
+	kept := *m
+	kept.Nodes, kept.origin = nil, nil
+	at := make([]int, len(m.Nodes)) // where each node is now
+	for i, n := range m.Nodes {
+		at[i] = -1
+		if n.CheckPublic() == nil {
+			at[i] = len(kept.Nodes)
+			kept.Nodes, kept.origin = append(kept.Nodes, n), append(kept.origin, int32(i))
 		}
-		w.Nodes = append(w.Nodes, node)
 	}
-	body, err := encode(w)
+	if len(kept.Nodes) == len(m.Nodes) {
+		return m
+	}
+	var pairs []pair
+	for i := range m.Nodes {
+		for _, e := range m.Edges(i) {
+			if at[i] >= 0 && at[e.To] > at[i] {
+				pairs = append(pairs, pair{a: at[i], b: at[e.To], rtt: e.RTT, crossed: e.Crossed})
+			}
+		}
+	}
+	kept.edges = newEdges(len(kept.Nodes), pairs)
+	return &kept
+}
+
+// Sign returns the map's wire form: a C2SP signed note of the header, a zero
+// byte, and the body with its key shards, with the length before each.
+func (m *Map) Sign(signers ...note.Signer) ([]byte, error) {
+	body, shards, err := m.Encode()
 	if err != nil {
-		return nil, fmt.Errorf("encode map: %w", err)
+		return nil, err
 	}
-	signed, err := note.Sign(&note.Note{Text: m.header(body)}, signers...)
+	signed, err := note.Sign(&note.Note{Text: m.Header(body).String()}, signers...)
 	if err != nil {
 		return nil, fmt.Errorf("sign map: %w", err)
 	}
-	return append(append(signed, 0), body...), nil
+	signed = append(signed, 0)
+	for _, part := range append([][]byte{body}, shards...) {
+		signed = append(binary.AppendUvarint(signed, uint64(len(part))), part...)
+	}
+	return signed, nil
 }
 
-// header is the text that authorities sign.
-func (m *Map) header(body []byte) string {
-	sum := sha256.Sum256(body)
-	return fmt.Sprintf("port17 map v2\nnetwork %s\nsequence %d\nvalid-after %s\nvalid-until %s\nsha256 %s\n",
-		m.Network, m.Sequence, m.ValidAfter.UTC().Format(time.RFC3339), m.ValidUntil.UTC().Format(time.RFC3339),
-		base64.StdEncoding.EncodeToString(sum[:]))
-}
-
-// parseHeader reads the text and returns the body's hash.
-func (m *Map) parseHeader(text string) (hash string, err error) {
-	var after, until string
-	if _, err := fmt.Sscanf(text, "port17 map v2\nnetwork %s\nsequence %d\nvalid-after %s\nvalid-until %s\nsha256 %s\n",
-		&m.Network, &m.Sequence, &after, &until, &hash); err != nil {
-		return "", fmt.Errorf("%w: its header can't be read: %w", ErrMap, err)
-	}
-	if m.ValidAfter, err = time.Parse(time.RFC3339, after); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrMap, err)
-	}
-	if m.ValidUntil, err = time.Parse(time.RFC3339, until); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrMap, err)
-	}
-	return hash, nil
-}
-
-// open fills the map from its two parts, of which the text is authentic.
-func (m *Map) open(text string, body []byte) error {
-	if _, err := m.parseHeader(text); err != nil {
-		return err
-	}
-	if m.header(body) != text {
-		return fmt.Errorf("%w: its body is not the one that was signed", ErrMap)
-	}
-	var w mapWire
-	if err := decode(body, &w); err != nil {
-		return fmt.Errorf("%w: %w", ErrMap, err)
-	}
-	for _, n := range w.Nodes {
-		node, err := n.node()
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrMap, err)
+// openParts reads what Sign has put behind the note.
+func openParts(h Header, b []byte) (*Map, error) {
+	var parts [][]byte
+	for len(b) > 0 {
+		size, n := binary.Uvarint(b)
+		if n <= 0 || size > uint64(len(b)-n) {
+			return nil, fmt.Errorf("%w: it is not whole", ErrMap)
 		}
-		m.Nodes = append(m.Nodes, node)
+		parts, b = append(parts, b[n:n+int(size)]), b[n+int(size):]
 	}
-	return m.index()
-}
-
-func (w *nodeWire) node() (Node, error) {
-	d, err := w.Descriptor.descriptor()
+	if len(parts) == 0 {
+		return nil, fmt.Errorf("%w: it has no body", ErrMap)
+	}
+	m, err := DecodeMap(h, parts[0])
 	if err != nil {
-		return Node{}, err
+		return nil, err
 	}
-	n := Node{Descriptor: d, Flags: w.Flags, Measured: w.Measured}
-	if len(w.Keys) > 0 {
-		if n.Keys, err = OpenKeys(w.Keys); err != nil {
-			return Node{}, err
-		}
-		if n.Keys.ID != n.ID {
-			return Node{}, fmt.Errorf("%w: of node %s instead of %s", ErrKeys, n.Keys.ID.Short(), n.ID.Short())
+	for i, shard := range parts[1:] {
+		if m, err = m.AddKeys(i, shard); err != nil {
+			return nil, err
 		}
 	}
-	return n, d.validate()
+	return m, nil
 }

@@ -425,19 +425,3 @@ func FuzzOpenDescriptor(f *testing.F) {
 		OpenDescriptor(b)
 	})
 }
-
-func FuzzVerify(f *testing.F) {
-	network, signer := newNetwork(f)
-	m := newMap(f, 2)
-	signed, err := m.Sign(signer)
-	if err != nil {
-		f.Fatal(err)
-	}
-	head, body, _ := bytes.Cut(signed, []byte{0})
-	f.Add(head, body)
-	f.Fuzz(func(t *testing.T, head, body []byte) {
-		network.Verify(append(append(head, 0), body...), m.ValidAfter)
-		m := new(Map)
-		m.open(m.header(body), body)
-	})
-}

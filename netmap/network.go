@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -212,8 +211,12 @@ func (n *Network) Verify(signed []byte, now time.Time) (*Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := new(Map)
-	if err := m.open(text, body); err != nil {
+	h, err := ParseHeader(text)
+	if err != nil {
+		return nil, err
+	}
+	m, err := openParts(h, body)
+	if err != nil {
 		return nil, err
 	}
 	if m.Network != n.Name {
@@ -224,10 +227,7 @@ func (n *Network) Verify(signed []byte, now time.Time) (*Map, error) {
 			m.ValidAfter.Format(time.RFC3339), m.ValidUntil.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	if !n.PrivateAddresses {
-		m.Nodes = slices.DeleteFunc(m.Nodes, func(node Node) bool { return node.CheckPublic() != nil })
-		if err := m.index(); err != nil {
-			return nil, err
-		}
+		m = m.public()
 	}
 	return m, nil
 }
