@@ -2,7 +2,7 @@
 // in which nodes describe themselves, and the map, in which an authority says
 // which nodes there are.
 //
-//	node ── Descriptor.Sign ──► authority ── Map.Sign ──► Network.Verify ── client, node
+//	node ── Descriptor.Sign ──► authority ── AssembleMap ──► Network.Verify ── client, node
 //
 // A [Network] is the trust anchor: the network's name, and which authorities
 // sign its maps. Clients and nodes load it from a file and believe nothing that

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"golang.org/x/mod/sumdb/note"
 )
 
 // Bounds of a map.
@@ -22,7 +20,7 @@ const (
 // A Map says which nodes there are, for a time. New makes one.
 type Map struct {
 	Network    string
-	Sequence   uint64 // rises with every map
+	Sequence   uint64 // rises by one with every map, from 1
 	ValidAfter time.Time
 	ValidUntil time.Time
 	Nodes      []Node // by identity
@@ -100,25 +98,17 @@ func (m *Map) public() *Map {
 	return &kept
 }
 
-// Sign returns the map's wire form: a C2SP signed note of the header, a zero
-// byte, and the body with its key shards, with the length before each.
-func (m *Map) Sign(signers ...note.Signer) ([]byte, error) {
-	body, shards, err := m.Encode()
-	if err != nil {
-		return nil, err
-	}
-	signed, err := note.Sign(&note.Note{Text: m.Header(body).String()}, signers...)
-	if err != nil {
-		return nil, fmt.Errorf("sign map: %w", err)
-	}
-	signed = append(signed, 0)
+// WithShards returns what a signed map has as its body: the body and the key
+// shards, as Encode returns them, with the length before each.
+func WithShards(body []byte, shards [][]byte) []byte {
+	var b []byte
 	for _, part := range append([][]byte{body}, shards...) {
-		signed = append(binary.AppendUvarint(signed, uint64(len(part))), part...)
+		b = append(binary.AppendUvarint(b, uint64(len(part))), part...)
 	}
-	return signed, nil
+	return b
 }
 
-// openParts reads what Sign has put behind the note.
+// openParts reads what WithShards returns.
 func openParts(h Header, b []byte) (*Map, error) {
 	var parts [][]byte
 	for len(b) > 0 {

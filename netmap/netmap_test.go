@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/mod/sumdb/note"
 )
 
 func addrPorts(s ...string) (a []netip.AddrPort) {
@@ -302,13 +303,34 @@ func newMap(t testing.TB, n int) *Map {
 	return m
 }
 
-func TestMap(t *testing.T) {
-	network, signer := newNetwork(t)
-	m := newMap(t, 3)
-	signed, err := m.Sign(signer)
+// signMap returns the map as the newest leaf of a log.
+func signMap(t testing.TB, m *Map, signers ...note.Signer) []byte {
+	t.Helper()
+	body, shards, err := m.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
+	log := []string{FirstLeaf(m.Network)}
+	for uint64(len(log)) < m.Sequence {
+		log = append(log, "an older map\n")
+	}
+	log = append(log, m.Header(body).String())
+	root, proof := proveIn(t, log, int64(m.Sequence))
+	checkpoint, err := SignCheckpoint(MakeCheckpoint(m.Network, int64(len(log)), root), signers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := AssembleMap(log[m.Sequence], proof, checkpoint, WithShards(body, shards))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+func TestMap(t *testing.T) {
+	network, signer := newNetwork(t)
+	m := newMap(t, 3)
+	signed := signMap(t, m, signer)
 	now := m.ValidAfter
 	got, err := network.Verify(signed, now)
 	if err != nil {
@@ -323,8 +345,8 @@ func TestMap(t *testing.T) {
 	if _, err := network.Verify(signed, now.Add(time.Hour)); !errors.Is(err, ErrExpired) {
 		t.Errorf("an hour later: %v, want %v", err, ErrExpired)
 	}
-	if _, err := network.Verify(signed, now.Add(-time.Second)); !errors.Is(err, ErrExpired) {
-		t.Errorf("a second before: %v, want %v", err, ErrExpired)
+	if _, err := network.Verify(signed, now.Add(-time.Second)); !errors.Is(err, ErrNotYet) {
+		t.Errorf("a second before: %v, want %v", err, ErrNotYet)
 	}
 	other, _ := newNetwork(t)
 	if _, err := other.Verify(signed, now); !errors.Is(err, ErrSignature) {
@@ -335,6 +357,15 @@ func TestMap(t *testing.T) {
 	two.Threshold = 2
 	if _, err := two.Verify(signed, now); !errors.Is(err, ErrSignature) {
 		t.Errorf("one signature of two: %v, want %v", err, ErrSignature)
+	}
+	if _, err := network.Verify(make([]byte, MaxMap+1), now); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("too long: %v, want %v", err, ErrTooLarge)
+	}
+	three := *network
+	_, witness := testCosigner(t, "witness", 1, now)
+	three.Witnesses, three.WitnessThreshold = []Witness{{URL: "http://127.0.0.1:2", Key: witness}}, 1
+	if _, err := three.Verify(signed, now); !errors.Is(err, ErrWitness) {
+		t.Errorf("without a witness: %v, want %v", err, ErrWitness)
 	}
 	for i := 0; i < len(signed); i += 7 {
 		flipped := bytes.Clone(signed)
@@ -376,10 +407,7 @@ func TestPrivateAddresses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed, err := m.Sign(signer)
-	if err != nil {
-		t.Fatal(err)
-	}
+	signed := signMap(t, m, signer)
 	for _, private := range []bool{true, false} {
 		network.PrivateAddresses = private
 		got, err := network.Verify(signed, now)

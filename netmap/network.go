@@ -1,7 +1,6 @@
 package netmap
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -196,62 +195,32 @@ func (n *Network) Save(path string) error {
 	return nil
 }
 
-// Verify checks and reads a signed map, and leaves out the nodes at addresses
-// to which the network's members are not to connect. The error wraps
-// [ErrSignature], [ErrExpired] or [ErrMap].
+// Verify checks and reads a signed map, as [AssembleMap] makes it of a body
+// [WithShards], and leaves out the nodes at addresses to which the network's
+// members are not to connect. The error wraps [ErrSignature], [ErrWitness],
+// [ErrExpired], [ErrNotYet], [ErrTooLarge] or [ErrMap].
 func (n *Network) Verify(signed []byte, now time.Time) (*Map, error) {
-	if len(signed) > MaxMap {
-		return nil, fmt.Errorf("%w: it has %d bytes, at most %d are allowed", ErrMap, len(signed), MaxMap)
-	}
-	head, body, ok := bytes.Cut(signed, []byte{0})
-	if !ok {
-		return nil, fmt.Errorf("%w: it has no body", ErrMap)
-	}
-	text, err := n.open(head)
+	b, body, err := SplitMap(signed)
 	if err != nil {
 		return nil, err
 	}
-	h, err := ParseHeader(text)
+	head, err := ParseHead(b)
 	if err != nil {
 		return nil, err
 	}
-	m, err := openParts(h, body)
+	header, err := n.openHead(head)
 	if err != nil {
 		return nil, err
 	}
-	if m.Network != n.Name {
-		return nil, fmt.Errorf("%w: it is of the network %q, not %q", ErrMap, m.Network, n.Name)
+	if err := header.checkTime(now); err != nil {
+		return nil, err
 	}
-	if now.Before(m.ValidAfter) || !now.Before(m.ValidUntil) {
-		return nil, fmt.Errorf("%w: it is valid from %s to %s and now is %s", ErrExpired,
-			m.ValidAfter.Format(time.RFC3339), m.ValidUntil.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	m, err := openParts(header, body)
+	if err != nil {
+		return nil, err
 	}
 	if !n.PrivateAddresses {
 		m = m.public()
 	}
 	return m, nil
-}
-
-// open verifies the note's signatures and returns its text.
-func (n *Network) open(head []byte) (string, error) {
-	var verifiers []note.Verifier
-	for _, a := range n.Authorities {
-		v, err := note.NewVerifier(a.Key)
-		if err != nil {
-			return "", fmt.Errorf("authority key %q: %w", a.Key, err)
-		}
-		verifiers = append(verifiers, v)
-	}
-	opened, err := note.Open(head, note.VerifierList(verifiers...))
-	if err != nil {
-		return "", fmt.Errorf("%w (%w)", ErrSignature, err)
-	}
-	signers := make(map[uint32]bool)
-	for _, s := range opened.Sigs {
-		signers[s.Hash] = true
-	}
-	if len(signers) < n.Threshold {
-		return "", fmt.Errorf("%w (%d of %d)", ErrSignature, len(signers), n.Threshold)
-	}
-	return opened.Text, nil
 }

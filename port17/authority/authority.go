@@ -312,12 +312,9 @@ func (a *Authority) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	signed, err := m.Sign(a.signer)
+	// The leaf is on disk before the map is out, so no number is used twice.
+	signed, err := a.store.append(ctx, m, a.signer)
 	if err != nil {
-		return err
-	}
-	// The number is on disk before the map is out, so it is never used twice.
-	if err := a.store.setSequence(ctx, sequence); err != nil {
 		return err
 	}
 	a.mu.Lock()

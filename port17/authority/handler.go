@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"safing/internal/tlog"
 	"safing/netmap"
 )
 
@@ -21,13 +22,25 @@ const maxWait = time.Minute
 //	POST /v1/keys                    signed keys; the same
 //	GET  /v1/map?after=SEQ&wait=SEC  the signed map; 304 if there is none after SEQ
 //	GET  /v1/health                  200
+//	GET  /log/…                      the log of maps (c2sp.org/tlog-tiles)
 func (a *Authority) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/descriptors", serveAdd("descriptor is", netmap.MaxDescriptor, a.Add))
 	mux.HandleFunc("POST /v1/keys", serveAdd("keys are", netmap.MaxKeys, a.AddKeys))
 	mux.HandleFunc("GET /v1/map", a.serveMap)
 	mux.HandleFunc("GET /v1/health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.Handle("GET /log/", http.StripPrefix("/log", tlog.Handler(a.store.db, a.checkpoint, a.config.Log)))
 	return mux
+}
+
+// checkpoint returns that of the newest map.
+func (a *Authority) checkpoint(ctx context.Context) ([]byte, error) {
+	head, _, err := netmap.SplitMap(a.wait(ctx, 0).bytes)
+	if err != nil {
+		return nil, err
+	}
+	h, err := netmap.ParseHead(head)
+	return h.Checkpoint, err
 }
 
 // serveAdd takes what nodes publish.

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"safing/internal/sqlite"
+	"safing/internal/tlog"
 	"safing/netmap"
 )
 
@@ -27,11 +30,12 @@ CREATE TABLE sequence (
 INSERT INTO sequence VALUES (1, 0);
 `, `
 ALTER TABLE nodes ADD COLUMN keys BLOB; -- signed; null before they came
-`}
+`, // Maps that were in no log are not valid any more: their numbers begin anew.
+		"DROP TABLE sequence;" + tlog.Schema}
 }
 
 func openStore(ctx context.Context, path string) (*store, error) {
-	db, err := sqlite.Open(ctx, path, migrations())
+	db, err := sqlite.OpenDurable(ctx, path, migrations())
 	if err != nil {
 		return nil, err
 	}
@@ -42,9 +46,9 @@ func (s *store) close() error { return s.db.Close() }
 
 func (s *store) load(ctx context.Context) (map[netmap.NodeID]entry, uint64, error) {
 	nodes := make(map[netmap.NodeID]entry)
-	var sequence uint64
-	if err := s.db.QueryRowContext(ctx, "SELECT value FROM sequence").Scan(&sequence); err != nil {
-		return nil, 0, fmt.Errorf("read the map's number: %w", err)
+	size, err := tlog.Size(ctx, s.db)
+	if err != nil {
+		return nil, 0, err
 	}
 	rows, err := s.db.QueryContext(ctx, "SELECT signed, received, keys FROM nodes")
 	if err != nil {
@@ -67,7 +71,7 @@ func (s *store) load(ctx context.Context) (map[netmap.NodeID]entry, uint64, erro
 		e.received = time.Unix(received, 0)
 		nodes[e.descriptor.ID] = e
 	}
-	return nodes, sequence, rows.Err()
+	return nodes, uint64(max(size-1, 0)), rows.Err()
 }
 
 func (s *store) put(ctx context.Context, id netmap.NodeID, e entry) error {
@@ -87,9 +91,48 @@ func (s *store) remove(ctx context.Context, id netmap.NodeID) error {
 	return err
 }
 
-func (s *store) setSequence(ctx context.Context, n uint64) error {
-	if _, err := s.db.ExecContext(ctx, "UPDATE sequence SET value = ?", n); err != nil {
-		return fmt.Errorf("keep the map's number: %w", err)
+// append makes the map the newest leaf of the log, and signs it as that.
+func (s *store) append(ctx context.Context, m *netmap.Map, signer note.Signer) ([]byte, error) {
+	body, shards, err := m.Encode()
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	header := m.Header(body).String()
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("append map %d to the log: %w", m.Sequence, err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
+	if m.Sequence == 1 {
+		if _, err := tlog.Append(ctx, tx, []byte(netmap.FirstLeaf(m.Network))); err != nil {
+			return nil, err
+		}
+	}
+	number, err := tlog.Append(ctx, tx, []byte(header))
+	if err != nil {
+		return nil, err
+	}
+	if uint64(number) != m.Sequence {
+		return nil, fmt.Errorf("map %d would be leaf %d of the log", m.Sequence, number)
+	}
+	tree, err := tlog.At(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	root, err := tree.Root(ctx)
+	if err != nil {
+		return nil, err
+	}
+	proof, err := tree.Prove(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	checkpoint, err := netmap.SignCheckpoint(netmap.MakeCheckpoint(m.Network, tree.Size(), root), signer)
+	if err != nil {
+		return nil, err
+	}
+	if err := tx.Commit(); err != nil {
+		return nil, fmt.Errorf("append map %d to the log: %w", m.Sequence, err)
+	}
+	return netmap.AssembleMap(header, proof, checkpoint, netmap.WithShards(body, shards))
 }

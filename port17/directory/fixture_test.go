@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"safing/netmap"
+	"safing/netmap/netmaptest"
 )
 
 // A press signs maps of a network.
@@ -54,7 +55,7 @@ func (p *press) printBy(t testing.TB, signers []note.Signer, sequence uint64, ag
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed, err := m.Sign(signers...)
+	signed, err := netmaptest.Sign(m, signers...)
 	if err != nil {
 		t.Fatal(err)
 	}
