@@ -26,7 +26,8 @@ var hours = sync.OnceValue(func() (h struct {
 	shards      [][]byte
 	header      netmap.Header
 	full, delta []byte
-}) {
+},
+) {
 	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	first := netmaptest.World(1, 10_000)
 	var err error
