@@ -210,6 +210,6 @@ func (k signerKey) signed(text string, s note.Signature) bool {
 	if s.Name != k.Name() || s.Hash != k.KeyHash() {
 		return false
 	}
-	raw, err := base64.StdEncoding.DecodeString(s.Base64)
+	raw, err := base64.StdEncoding.Strict().DecodeString(s.Base64) // a signature has one form
 	return err == nil && len(raw) > 4 && k.Verify([]byte(text), raw[4:])
 }

@@ -93,7 +93,11 @@ func TestSignatures(t *testing.T) {
 		t.Fatal(err)
 	}
 	forged := bytes.Replace(signed[1], []byte(text), []byte(text), 1)
-	forged[len(forged)-10] ^= 1
+	if at := len(forged) - 10; forged[at] == 'A' { // still base64
+		forged[at] = 'B'
+	} else {
+		forged[at] = 'A'
+	}
 	check("all", 3, 2, nil, signed...)
 	check("enough", 2, 1, nil, signed[2], signed[0], signed[4])
 	check("one authority", 1, 2, ErrSignature, signed[0], signed[3], signed[4])
