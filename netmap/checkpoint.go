@@ -14,6 +14,10 @@ import (
 // MaxCheckpoint is the greatest length of a signed checkpoint, in bytes.
 const MaxCheckpoint = 16 << 10
 
+// maxSizeBits bounds the size of a tree: with 1<<62 leaves and more, the checks of
+// golang.org/x/mod do not end.
+const maxSizeBits = 62
+
 // ErrCheckpoint means that a checkpoint is malformed, or one of another log.
 var ErrCheckpoint = errors.New("checkpoint is invalid")
 
@@ -38,7 +42,7 @@ func ParseCheckpoint(text string) (Checkpoint, error) {
 	if len(lines) != 4 {
 		return Checkpoint{}, fmt.Errorf("%w: it has %d lines, want 3", ErrCheckpoint, len(lines)-1)
 	}
-	size, err := strconv.ParseInt(lines[1], 10, 64)
+	size, err := strconv.ParseInt(lines[1], 10, maxSizeBits)
 	if err != nil || size < 0 {
 		return Checkpoint{}, fmt.Errorf("%w: its size %q is not a number", ErrCheckpoint, lines[1])
 	}
@@ -186,13 +190,18 @@ type signerKey struct {
 	witness bool
 }
 
-// signers returns the authorities and then the witnesses, each key once.
-// A key that cannot be read, which validate refuses, signs nothing.
+// signers returns the authorities and then the witnesses, each key once whatever
+// it is called: a cosignature does not name its witness. A key that cannot be
+// read, which validate refuses, signs nothing.
 func (n *Network) signers() (keys []signerKey) {
 	seen := make(map[string]bool)
 	add := func(text string, witness bool, read func(string) (note.Verifier, error)) {
-		if v, err := read(text); err == nil && !seen[text] {
-			seen[text] = true
+		v, err := read(text)
+		if err != nil {
+			return
+		}
+		if key := strings.SplitN(text, "+", 3)[2]; !seen[key] { // NAME+HASH+KEY, as it could be read
+			seen[key] = true
 			keys = append(keys, signerKey{v, witness})
 		}
 	}

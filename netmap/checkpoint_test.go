@@ -23,7 +23,7 @@ func TestCheckpoint(t *testing.T) {
 	for _, bad := range []string{
 		"", "\n", "test\n", text[:len(text)-1], text + "more\n", text + "\n",
 		strings.Replace(text, "7", "07", 1), strings.Replace(text, "7", "-7", 1), strings.Replace(text, "7", "+7", 1),
-		strings.Replace(text, "7", "9223372036854775808", 1), strings.Replace(text, "=", "", 1),
+		strings.Replace(text, "7", "9223372036854775808", 1), strings.Replace(text, "7", "4611686018427387904", 1), strings.Replace(text, "=", "", 1),
 		strings.Replace(text, "test", "", 1), strings.Replace(text, "A=", "B=", 1), strings.Replace(text, "AQAA", "AQ", 1),
 	} {
 		if _, err := ParseCheckpoint(bad); !errors.Is(err, ErrCheckpoint) {
@@ -190,12 +190,14 @@ func TestCosignerKey(t *testing.T) {
 
 func TestWitnessesOfNetworkFile(t *testing.T) {
 	good, _ := manyNetwork(t, 1, 1, MakeCheckpoint("test", 1, tlog.Hash{}))
+	_, renamed := testCosigner(t, "other", 0, time.Time{}) // of the witness's key
 	for want, spoil := range map[string]func(*Network){
 		"witness_threshold 2": func(n *Network) { n.WitnessThreshold = 2 },
 		"witness_threshold":   func(n *Network) { n.WitnessThreshold = -1 },
 		"witness url":         func(n *Network) { n.Witnesses[0].URL = "ftp://" },
 		"witness key":         func(n *Network) { n.Witnesses[0].Key = n.Authorities[0].Key },
 		"the same key":        func(n *Network) { n.Witnesses = append(n.Witnesses, n.Witnesses[0]) },
+		"have the same key":   func(n *Network) { n.Witnesses = append(n.Witnesses, Witness{URL: "http://127.0.0.1:3", Key: renamed}) },
 	} {
 		n := *good
 		n.Witnesses = append([]Witness(nil), good.Witnesses...)

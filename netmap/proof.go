@@ -52,7 +52,7 @@ func ParseHeader(text string) (Header, error) {
 		values, text = append(values, value), rest
 	}
 	var err error
-	if h.Sequence, err = strconv.ParseUint(values[1], 10, 62); err != nil {
+	if h.Sequence, err = strconv.ParseUint(values[1], 10, maxSizeBits-1); err != nil {
 		return Header{}, fmt.Errorf("%w: its sequence %q is not a number", ErrMap, values[1])
 	}
 	if h.ValidAfter, err = time.Parse(time.RFC3339, values[2]); err != nil {
@@ -116,7 +116,7 @@ func ParseHead(b []byte) (Head, error) {
 	h := Head{Header: header + "\n", Checkpoint: []byte(checkpoint)}
 	index, ok := strings.CutPrefix(lines[1], "index ")
 	var err error
-	if h.Index, err = strconv.ParseInt(index, 10, 62); !ok || err != nil {
+	if h.Index, err = strconv.ParseInt(index, 10, maxSizeBits); !ok || err != nil {
 		return Head{}, fmt.Errorf("%w: %q does not say where it is in the log", ErrMap, lines[1])
 	}
 	for _, line := range lines[2:] {

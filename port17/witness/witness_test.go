@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 	"pgregory.net/rapid"
 
 	"safing/netmap"
@@ -30,6 +31,10 @@ func TestRequest(t *testing.T) {
 	k.grow(11, "leaf")
 	proof := func(r request, f func(*request)) []byte { f(&r); return r.encode() }
 	good := k.request(5, 9)
+	huge, err := note.Sign(&note.Note{Text: netmap.MakeCheckpoint(network, 1<<62+1, tlog.Hash{})}, k.signers...)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		body []byte
 		want int
@@ -51,6 +56,7 @@ func TestRequest(t *testing.T) {
 		"no proof":        {proof(good, func(r *request) { r.proof = nil }), http.StatusUnprocessableEntity, "not proven"},
 		"another's proof": {proof(good, func(r *request) { r.proof = k.request(5, 11).proof }), http.StatusUnprocessableEntity, "not proven"},
 		"longer proof":    {proof(good, func(r *request) { r.proof = append(r.proof, r.proof[0]) }), http.StatusUnprocessableEntity, "not proven"},
+		"huge":            {proof(good, func(r *request) { r.checkpoint = huge }), http.StatusBadRequest, "not a number"},
 		"empty":           {nil, http.StatusBadRequest, "does not begin with"},
 		"garbage":         {[]byte("\x00\xff"), http.StatusBadRequest, "does not begin with"},
 		"no note":         {[]byte("old 5\n\n" + network + "\n"), http.StatusBadRequest, "malformed note"},
