@@ -214,11 +214,12 @@ func (n *Network) signers() (keys []signerKey) {
 	return keys
 }
 
-// signed says whether the signature is valid and of this key.
+// signed says whether the signature is valid and of this key. It has one form:
+// nobody on the way changes a byte unnoticed.
 func (k signerKey) signed(text string, s note.Signature) bool {
 	if s.Name != k.Name() || s.Hash != k.KeyHash() {
 		return false
 	}
-	raw, err := base64.StdEncoding.Strict().DecodeString(s.Base64) // a signature has one form
+	raw, err := base64.StdEncoding.Strict().DecodeString(s.Base64)
 	return err == nil && len(raw) > 4 && k.Verify([]byte(text), raw[4:])
 }
