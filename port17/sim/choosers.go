@@ -50,7 +50,13 @@ func NewPort17(w *World, level route.Level) (*Port17, error) {
 }
 
 func newPort17(w *World, m *netmap.Map, level route.Level) *Port17 {
-	p := &Port17{w: w, finder: route.New(m), level: level, index: make([]int, len(m.Nodes)), chosen: make([][]netmap.NodeID, len(w.Clients))}
+	return portOver(w, route.New(m), level)
+}
+
+// portOver uses a finder that there is.
+func portOver(w *World, f *route.Finder, level route.Level) *Port17 {
+	m := f.Map()
+	p := &Port17{w: w, finder: f, level: level, index: make([]int, len(m.Nodes)), chosen: make([][]netmap.NodeID, len(w.Clients))}
 	for i := range w.Nodes {
 		if at, ok := m.Index(w.identity(i)); ok {
 			p.index[at] = i

@@ -19,7 +19,7 @@ type Options struct {
 }
 
 // Names returns those of the reports that Run makes.
-func Names() []string { return []string{"latency", "load", "attack", "view"} }
+func Names() []string { return []string{"latency", "load", "attack", "scale", "view"} }
 
 // Run makes the reports with the names.
 func Run(ctx context.Context, o Options, names ...string) ([]*Report, error) {
@@ -33,7 +33,7 @@ func Run(ctx context.Context, o Options, names ...string) ([]*Report, error) {
 	var all []*Report
 	for _, name := range names {
 		makes := map[string]func(context.Context) (*Report, error){
-			"latency": s.latencyReport, "load": s.loadReport, "attack": s.attackReport, "view": s.viewReport,
+			"latency": s.latencyReport, "load": s.loadReport, "attack": s.attackReport, "scale": s.scaleReport, "view": s.viewReport,
 		}[name]
 		if makes == nil {
 			return nil, fmt.Errorf("there is no report %q: ask for %s", name, Names())
