@@ -49,7 +49,7 @@ func (w *World) withHostile(count int, seed uint64) (*World, error) {
 		})
 		owner++
 	}
-	more.Config.Nodes = len(more.Nodes)
+	more.Config.Nodes, more.joined = len(more.Nodes), new(links)
 	return &more, nil
 }
 

@@ -38,6 +38,7 @@ type Port17 struct {
 	index  []int // in the world of the map's nodes
 	level  route.Level
 	chosen [][]netmap.NodeID // entries of clients
+	rule   entryRule         // nil: as clients draw them
 }
 
 // NewPort17 prepares the network of a world for tunnels of a level.
@@ -75,12 +76,16 @@ func (p *Port17) entries() (count int, least, most float64) {
 	return entryCount, entryLeast, entryMost
 }
 
-func (p *Port17) renew(_ *rand.Rand, client, which int) (entry int) {
+func (p *Port17) renew(r *rand.Rand, client, which int) (entry int) {
 	have := slices.Clone(p.chosen[client]) // routes may be found by the old ones meanwhile
 	if which < len(have) {
 		have = slices.Delete(have, which, which+1)
 	}
-	id, ok := p.finder.DrawEntry(have)
+	draw := func() (netmap.NodeID, bool) { return p.finder.DrawEntry(have) }
+	id, ok := draw()
+	if ok && p.rule != nil {
+		id, ok = p.rule(p, r, client, draw)
+	}
 	if !ok {
 		return noEntry
 	}

@@ -34,8 +34,11 @@ func (w *World) Map() (*netmap.Map, error) {
 	return netmap.New("simulation", 1, now, now.Add(mapValidity), nodes)
 }
 
-// descriptors returns what the nodes would publish, in the order of Nodes.
-func (w *World) descriptors() ([]netmap.Node, error) {
+// meshWeek is in which week nodes choose their neighbours: others in each.
+var meshWeek = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
+
+// bare returns what the nodes would publish but links, in the order of Nodes.
+func (w *World) bare() ([]netmap.Node, error) {
 	exit, err := netmap.ParseExitPolicy([]string{"public"})
 	if err != nil {
 		return nil, err
@@ -54,7 +57,20 @@ func (w *World) descriptors() ([]netmap.Node, error) {
 		}
 		nodes[i] = netmap.Node{Descriptor: d, Measured: n.Capacity}
 	}
-	for i, to := range w.links() {
+	return nodes, nil
+}
+
+// descriptors returns what the nodes would publish, in the order of Nodes.
+func (w *World) descriptors() ([]netmap.Node, error) {
+	nodes, err := w.bare()
+	if err != nil {
+		return nil, err
+	}
+	links, err := w.links()
+	if err != nil {
+		return nil, err
+	}
+	for i, to := range links {
 		for _, j := range to {
 			nodes[i].Links = append(nodes[i].Links, netmap.Link{To: nodes[j].ID, RTT: w.claimed(i, j), Crossed: w.crossed(i, j)})
 		}

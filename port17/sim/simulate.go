@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"safing/netmap"
 	"safing/port17/route"
 )
 
@@ -19,7 +20,7 @@ type Options struct {
 }
 
 // Names returns those of the reports that Run makes.
-func Names() []string { return []string{"latency", "load", "attack", "scale", "view"} }
+func Names() []string { return []string{"latency", "load", "attack", "entries", "scale", "view"} }
 
 // Run makes the reports with the names.
 func Run(ctx context.Context, o Options, names ...string) ([]*Report, error) {
@@ -33,7 +34,7 @@ func Run(ctx context.Context, o Options, names ...string) ([]*Report, error) {
 	var all []*Report
 	for _, name := range names {
 		makes := map[string]func(context.Context) (*Report, error){
-			"latency": s.latencyReport, "load": s.loadReport, "attack": s.attackReport, "scale": s.scaleReport, "view": s.viewReport,
+			"latency": s.latencyReport, "load": s.loadReport, "attack": s.attackReport, "scale": s.scaleReport, "entries": s.entriesReport, "view": s.viewReport,
 		}[name]
 		if makes == nil {
 			return nil, fmt.Errorf("there is no report %q: ask for %s", name, Names())
@@ -52,6 +53,7 @@ func Run(ctx context.Context, o Options, names ...string) ([]*Report, error) {
 type simulation struct {
 	Options
 	w    *World
+	m    *netmap.Map
 	made []selection
 }
 
@@ -90,14 +92,13 @@ func (s *simulation) choose(ctx context.Context, w *World, count int) ([]selecti
 	if err != nil {
 		return nil, err
 	}
+	if w == s.w {
+		s.m = m
+	}
 	var all []selection
 	for _, level := range s.Levels {
 		p := newPort17(w, m, level)
-		b := firstFlight
-		if level != route.Normal {
-			b = held
-		}
-		all = append(all, selection{chooser: p, builder: b})
+		all = append(all, selection{chooser: p, builder: builderOf(level)})
 	}
 	all = append(all, selection{chooser: NewTor(w), builder: telescope})
 	for i := range all {
@@ -107,51 +108,6 @@ func (s *simulation) choose(ctx context.Context, w *World, count int) ([]selecti
 		}
 	}
 	return all, nil
-}
-
-func (s *simulation) latencyReport(ctx context.Context) (*Report, error) {
-	all, err := s.selections(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r := new(Report)
-	var results []Latency
-	times := Table{
-		Title:  "Milliseconds: median / 90 % / 99 %",
-		Header: []string{"", "round trip to the destination", "first byte, circuit is there", "first byte, new circuit", "to the entry", "between nodes", "exit to destination"},
-	}
-	ways := Table{
-		Title:  "Kilometres from exit to destination, where that is in one place",
-		Header: []string{"", "median", "90 %", "different routes", "different exits", "without route", "µs to choose the first", "a further one"},
-	}
-	curves := Chart{
-		Name: "latency", Title: "Round trip from client to destination", X: Axis{Label: "milliseconds", Max: 800}, Y: Axis{Label: "part of tunnels", Percent: true, Max: 1},
-	}
-	first := Chart{
-		Name: "first-byte", Title: "First byte on a circuit that is built for the request", X: Axis{Label: "milliseconds", Max: 2000}, Y: Axis{Label: "part of tunnels", Percent: true, Max: 1},
-	}
-	direct := all[0].tunnels.direct()
-	times.Rows = append(times.Rows, []string{"direct", direct.short(), "", "", "", "", ""})
-	for _, one := range all {
-		l := one.tunnels.latency(one.builder)
-		results = append(results, l)
-		times.Rows = append(times.Rows, []string{l.Label, l.RTT.short(), l.First.short(), l.Fresh.short(), l.Entry.short(), l.Inside.short(), l.Exit.short()})
-		ways.Rows = append(ways.Rows, []string{
-			l.Label, fmt.Sprintf("%.0f", l.Distance.Median), fmt.Sprintf("%.0f", l.Distance.P90),
-			fmt.Sprint(l.Routes), fmt.Sprint(l.Exits), percent(l.Failed), fmt.Sprintf("%.0f", l.FirstChoice), fmt.Sprintf("%.0f", l.Choice),
-		})
-		curves.Lines = append(curves.Lines, cumulative(l.Label, l.RTT))
-		first.Lines = append(first.Lines, cumulative(l.Label, l.Fresh))
-		curves.Description += fmt.Sprintf("%s: half are below %.0f ms, 99 %% below %.0f ms. ", l.Label, l.RTT.Median, l.RTT.P99)
-		first.Description += fmt.Sprintf("%s: half are below %.0f ms, 99 %% below %.0f ms. ", l.Label, l.Fresh.Median, l.Fresh.P99)
-	}
-	curves.Lines = append(curves.Lines, cumulative("direct", direct))
-	near := results[0]
-	ways.Rows = append(ways.Rows,
-		[]string{"nearest exit", fmt.Sprintf("%.0f", near.Nearest.Median), fmt.Sprintf("%.0f", near.Nearest.P90), "", "", "", "", ""},
-		[]string{"any exit", fmt.Sprintf("%.0f", near.Random.Median), fmt.Sprintf("%.0f", near.Random.P90), "", "", "", "", ""})
-	r.Results, r.Tables, r.Charts = results, []Table{times, ways}, []Chart{curves, first}
-	return r, nil
 }
 
 func (s Spread) short() string { return fmt.Sprintf("%.0f / %.0f / %.0f", s.Median, s.P90, s.P99) }
@@ -169,38 +125,6 @@ func percent(part float64) string {
 	return fmt.Sprintf("%.1f %%", 100*part)
 }
 
-func (s *simulation) loadReport(ctx context.Context) (*Report, error) {
-	all, err := s.selections(ctx)
-	if err != nil {
-		return nil, err
-	}
-	t := Table{
-		Title:  "How load spreads over nodes",
-		Header: []string{"", "load on the busiest 1 % of nodes (their capacity)", "on the busiest 10 % (capacity)", "Gini of use, by nodes", "Gini, by capacity", "capacity usable until 1 % of it is full", "nodes not used"},
-	}
-	c := Chart{
-		Name: "load", Title: "How evenly capacity is used", X: Axis{Label: "part of capacity, the least used first", Percent: true, Max: 1},
-		Y: Axis{Label: "part of load", Percent: true, Max: 1}, Description: "The straighter, the more even. ",
-	}
-	var results []Load
-	for _, one := range all {
-		l := one.tunnels.load()
-		results = append(results, l)
-		t.Rows = append(t.Rows, []string{
-			l.Label, fmt.Sprintf("%s (%s)", percent(l.Busiest1), percent(l.Capacity1)), fmt.Sprintf("%s (%s)", percent(l.Busiest10), percent(l.Capacity10)),
-			fmt.Sprintf("%.2f", l.Gini), fmt.Sprintf("%.2f", l.GiniByCapacity), percent(l.Usable), percent(l.Unused),
-		})
-		line := Line{Label: l.Label}
-		for i, v := range l.Curve {
-			line.Points = append(line.Points, [2]float64{float64(i) / 100, v})
-		}
-		c.Lines = append(c.Lines, line)
-		c.Description += fmt.Sprintf("%s: Gini coefficient %.2f. ", l.Label, l.GiniByCapacity)
-	}
-	c.Lines = append(c.Lines, Line{Label: "even", Points: [][2]float64{{0, 0}, {1, 1}}})
-	return &Report{Results: results, Tables: []Table{t}, Charts: []Chart{c}}, nil
-}
-
 // labels returns those of selections.
 func labels(all []selection) []string {
 	var names []string
@@ -208,4 +132,12 @@ func labels(all []selection) []string {
 		names = append(names, one.tunnels.label)
 	}
 	return names
+}
+
+// builderOf says how Port17 builds circuits of the level.
+func builderOf(level route.Level) builder {
+	if level == route.Normal {
+		return firstFlight
+	}
+	return held
 }

@@ -102,6 +102,9 @@ func size(count int, seed uint64) (Size, *World, *netmap.Map, error) {
 	if err != nil {
 		return s, nil, nil, err
 	}
+	runtime.KeepAlive(nodes) // else memory that becomes free would count
+	runtime.KeepAlive(made)
+	runtime.KeepAlive(shards)
 	for i := range m.Nodes {
 		s.Links += float64(len(m.Edges(i))) / float64(count)
 	}
@@ -123,15 +126,15 @@ func (s *Size) read(h netmap.Header, delta, old []byte, shards [][]byte) (*netma
 		return nil, err
 	}
 	s.Decode = ms(time.Since(began))
-	body = nil
 	began = time.Now()
 	for i, b := range shards {
-		if m, err = m.AddKeys(i, b); err != nil {
+		if m, err = m.AddKeys(i, slices.Clone(b)); err != nil { // the map keeps it
 			return nil, err
 		}
 	}
 	s.Check = ms(time.Since(began))
 	s.Memory = memory() - before
+	runtime.KeepAlive(old)
 	return m, nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	"safing/port17/mesh"
 )
 
 // Config says what world is made. The zero values of all but Nodes stand for
@@ -19,7 +21,7 @@ type Config struct {
 	// Anycast is the part of requests that go to sites that are everywhere, as
 	// those of content delivery networks: 0.4.
 	Anycast float64
-	// Links is to how many others a node keeps links at most: 16.
+	// Links is how many others a node chooses to keep links to: 16.
 	Links int
 	Seed  uint64
 }
@@ -33,7 +35,7 @@ const (
 	defaultDestinations = 2000
 	defaultExits        = 0.35
 	defaultAnycast      = 0.4
-	defaultLinks        = 16
+	defaultLinks        = mesh.DefaultLinks
 )
 
 // A Site is somewhere on the Internet.
@@ -79,6 +81,7 @@ type World struct {
 	caches     []int   // cities in which anycast destinations are
 	distances  [][]float64
 	blocks     *blocks
+	joined     *links
 }
 
 // New makes the world that the configuration and its seed say; the same again
@@ -91,7 +94,7 @@ func New(c Config) (*World, error) {
 	if c.Clients < 1 || c.Destinations < 1 || c.Links < 2 || c.Exits < 0 || c.Exits > 1 || c.Anycast < 0 || c.Anycast > 1 {
 		return nil, errors.New("a world needs a client, a destination, two links for each node, and parts between 0 and 1")
 	}
-	w := &World{Config: c, Cities: Cities()}
+	w := &World{Config: c, Cities: Cities(), joined: new(links)}
 	w.measure()
 	r := rand.New(rand.NewPCG(c.Seed, 17))
 	w.blocks = newBlocks(r)

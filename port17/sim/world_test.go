@@ -2,6 +2,7 @@ package sim
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,7 +22,7 @@ func testWorld(t testing.TB, nodes int) *World {
 func TestWorldsAreTheSame(t *testing.T) {
 	a, b := testWorld(t, 200), testWorld(t, 200)
 	compare := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
-	for _, pair := range [][2]any{{a.Nodes, b.Nodes}, {a.Clients, b.Clients}, {a.Destinations, b.Destinations}, {a.links(), b.links()}} {
+	for _, pair := range [][2]any{{a.Nodes, b.Nodes}, {a.Clients, b.Clients}, {a.Destinations, b.Destinations}, {joined(t, a), joined(t, b)}} {
 		if diff := cmp.Diff(pair[0], pair[1], compare); diff != "" {
 			t.Error(diff)
 		}
@@ -35,6 +36,43 @@ func TestWorldsAreTheSame(t *testing.T) {
 	}
 	if a.identity(3) != b.identity(3) || a.identity(3) == other.identity(3) {
 		t.Error("identities don't follow from the seed")
+	}
+}
+
+func joined(t *testing.T, w *World) [][]int {
+	t.Helper()
+	to, err := w.links()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// Links are known to both ends, are neither too few nor too many, and reach all.
+func TestLinks(t *testing.T) {
+	w := testWorld(t, 300)
+	to := joined(t, w)
+	for i, all := range to {
+		if len(all) < w.Links/2 || len(all) > 4*w.Links {
+			t.Errorf("node %d has %d links", i, len(all))
+		}
+		for _, k := range all {
+			if k == i || !slices.Contains(to[k], i) {
+				t.Fatalf("%d has a link to %d that this does not have", i, k)
+			}
+		}
+	}
+	seen := map[int]bool{0: true}
+	for queue := []int{0}; len(queue) > 0; queue = queue[1:] {
+		for _, k := range to[queue[0]] {
+			if !seen[k] {
+				seen[k] = true
+				queue = append(queue, k)
+			}
+		}
+	}
+	if len(seen) != len(w.Nodes) {
+		t.Errorf("%d of %d nodes can be reached", len(seen), len(w.Nodes))
 	}
 }
 
