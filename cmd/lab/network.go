@@ -115,7 +115,7 @@ func (w *world) startAuthority(ctx context.Context, n *network, state string) er
 	if err != nil {
 		return err
 	}
-	_, err = w.startOn(ctx, h, "authority", "authority", "port17", "authority", "run", "--state", state, "--listen", address, "--private-addresses")
+	_, err = w.startOn(ctx, h, "authority", "authority", "port17", "authority", "run", "--state", state, "--network", n.file, "--listen", address)
 	return err
 }
 

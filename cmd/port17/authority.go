@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"safing/internal/command"
 	"safing/netmap"
@@ -17,14 +16,15 @@ import (
 )
 
 type authorityCommand struct {
-	Init authorityInit `cmd:"" help:"Make the key of a new network's authority, and the network's file."`
-	Run  authorityRun  `cmd:"" help:"Gather descriptors and sign maps."`
+	Init    authorityInit    `cmd:"" help:"Make the key of a new network's authority, and the network's file."`
+	Network authorityNetwork `cmd:"" help:"Make one network's file of those of several authorities."`
+	Run     authorityRun     `cmd:"" help:"Gather descriptors and make maps."`
 }
 
 // The files in an authority's folder.
 const (
-	authorityKey  = "authority.key"
-	authorityName = "network"
+	authorityKey     = "authority.key"
+	authorityNetFile = "network.toml"
 )
 
 type authorityInit struct {
@@ -34,6 +34,13 @@ type authorityInit struct {
 	Private bool   `help:"Let nodes have addresses that are not public, as in a lab or a company's network." name:"private-addresses"`
 	Out     string `help:"Where to write the network's file, which nodes and clients need." default:"network.toml" type:"path" placeholder:"FILE"`
 	newPassphrase
+}
+
+// Help is what --help says besides the flags.
+func (*authorityInit) Help() string {
+	return "A network may have several authorities, of which most have to agree on every map. Each is set up by its own " +
+		"operator on a machine of its own, with the same --network and another --url. Then one of the operators makes the " +
+		"network's file of all of theirs with port17 authority network, and all start with it."
 }
 
 // Run makes the key. It never replaces one: every node and client would have to
@@ -61,7 +68,7 @@ func (c *authorityInit) Run(ctx context.Context, io command.IO) error {
 	if err := os.MkdirAll(c.State, 0o700); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(c.State, authorityName), []byte(c.Network), 0o600); err != nil {
+	if err := network.Save(filepath.Join(c.State, authorityNetFile)); err != nil {
 		return err
 	}
 	if err := keyfile.Save(path, key, keyfile.Options{Passphrase: passphrase}); err != nil {
@@ -72,13 +79,18 @@ func (c *authorityInit) Run(ctx context.Context, io command.IO) error {
 }
 
 type authorityRun struct {
-	State    string        `help:"Folder of the authority." default:"/var/lib/port17/authority" type:"path" placeholder:"DIR"`
-	Listen   string        `help:"Address and port on which nodes and clients are answered." default:"127.0.0.1:8120" placeholder:"ADDR"`
-	Period   time.Duration `help:"How often nodes publish; one that is silent for three times as long is dropped." default:"10m"`
-	Validity time.Duration `help:"How long a map is valid." default:"3h"`
-	Private  bool          `help:"Take nodes at addresses that are not public, as the network's file says." name:"private-addresses"`
-	Verbose  bool          `help:"Log what a developer wants to see." short:"v"`
+	State   string `help:"Folder of the authority." default:"/var/lib/port17/authority" type:"path" placeholder:"DIR"`
+	Network string `help:"The network's file, which names this authority. Without it, the one that init has left in the folder: of a network without other authorities." type:"path" placeholder:"FILE"`
+	Listen  string `help:"Address and port on which nodes, clients and other authorities are answered." default:"127.0.0.1:8120" placeholder:"ADDR"`
+	Verbose bool   `help:"Log what a developer wants to see." short:"v"`
 	passphraseFile
+}
+
+// Help is what --help says besides the flags.
+func (*authorityRun) Help() string {
+	return "How often there is a map and how long it is valid is set in the network's file, with period = \"10m\" and " +
+		"validity = \"3h\". An authority that is alone also makes a map soon after a change.\n\n" +
+		"The clocks of a network's authorities have to agree within a few seconds: run a time service."
 }
 
 // Run serves until ctx ends.
@@ -87,7 +99,10 @@ func (c *authorityRun) Run(ctx context.Context, io command.IO) error {
 	if err != nil {
 		return err
 	}
-	name, err := os.ReadFile(filepath.Join(c.State, authorityName))
+	if c.Network == "" {
+		c.Network = filepath.Join(c.State, authorityNetFile)
+	}
+	network, err := netmap.LoadNetwork(c.Network)
 	if err != nil {
 		return err
 	}
@@ -96,9 +111,7 @@ func (c *authorityRun) Run(ctx context.Context, io command.IO) error {
 	if err != nil {
 		return err
 	}
-	a, err := authority.New(ctx, authority.Config{
-		Network: string(name), Key: key, State: c.State, Period: c.Period, Validity: c.Validity, PrivateAddresses: c.Private, Log: log,
-	})
+	a, err := authority.New(ctx, authority.Config{Network: network, Key: key, State: c.State, Log: log})
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}

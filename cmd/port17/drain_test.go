@@ -102,7 +102,11 @@ func startNetwork(t *testing.T) (file string, trust *netmap.Network) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := authority.New(t.Context(), authority.Config{Network: "test", Key: signer, State: dir, PrivateAddresses: true})
+	trust = &netmap.Network{
+		Name: "test", Threshold: 1, PrivateAddresses: true,
+		Authorities: []netmap.Authority{{URL: "http://" + l.Addr().String(), Key: verifier}},
+	}
+	a, err := authority.New(t.Context(), authority.Config{Network: trust, Key: signer, State: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,10 +118,6 @@ func startNetwork(t *testing.T) (file string, trust *netmap.Network) {
 		cancel()
 		<-served
 	})
-	trust = &netmap.Network{
-		Name: "test", Threshold: 1, PrivateAddresses: true,
-		Authorities: []netmap.Authority{{URL: "http://" + l.Addr().String(), Key: verifier}},
-	}
 	if err := trust.Save(file); err != nil {
 		t.Fatal(err)
 	}

@@ -14,11 +14,12 @@ import (
 
 // A map that somebody else has signed is refused in one sentence.
 func TestWrongSignature(t *testing.T) {
-	signer, _, err := authority.GenerateKey("test")
+	signer, verifier, err := authority.GenerateKey("test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := authority.New(t.Context(), authority.Config{Network: "test", Key: signer, State: t.TempDir()})
+	real := &netmap.Network{Name: "test", Threshold: 1, Authorities: []netmap.Authority{{URL: "http://127.0.0.1:1", Key: verifier}}}
+	a, err := authority.New(t.Context(), authority.Config{Network: real, Key: signer, State: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

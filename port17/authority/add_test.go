@@ -1,10 +1,13 @@
 package authority
 
 import (
+	"crypto/ed25519"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"safing/netmap"
 )
 
 // What strangers publish never makes the map larger than what clients take:
@@ -13,7 +16,7 @@ func TestMapHasRoom(t *testing.T) {
 	f := start(t)
 	now := time.Now()
 	first := descriptor(t, 1, now)
-	f.a.room = 2*len(first) + 10
+	f.a.nodes.room = 2*len(first) + 10
 	for seed := range byte(2) {
 		if err := f.a.Add(t.Context(), descriptor(t, seed, now)); err != nil {
 			t.Fatal(err)
@@ -32,11 +35,12 @@ func TestMapHasRoom(t *testing.T) {
 func TestNewestStays(t *testing.T) {
 	f := start(t)
 	now := time.Now().Truncate(time.Second)
+	key := ed25519.NewKeyFromSeed(append(make([]byte, 31), 1))
 	var all [][]byte
 	for age := range 8 {
 		all = append(all, descriptor(t, 1, now.Add(-time.Duration(age)*time.Second)))
 	}
-	for range 20 {
+	for range nodeBurst / 8 {
 		var adding sync.WaitGroup
 		for _, signed := range all {
 			adding.Go(func() {
@@ -44,13 +48,9 @@ func TestNewestStays(t *testing.T) {
 			})
 		}
 		adding.Wait()
-		f.a.mu.Lock()
-		for id, e := range f.a.nodes {
-			if !e.descriptor.Published.Equal(now) {
-				t.Errorf("the descriptor of %s was replaced by that of %s", now, e.descriptor.Published)
-			}
-			delete(f.a.nodes, id)
+		if newest := f.a.nodes.newest(netmap.NodeID(key.Public().(ed25519.PublicKey)), kindDescriptor); !newest.published.Equal(now) {
+			t.Errorf("the descriptor of %s was replaced by that of %s", now, newest.published)
 		}
-		f.a.mu.Unlock()
+		f.a.nodes.dropSilent(now.Add(time.Hour))
 	}
 }

@@ -1,12 +1,12 @@
 package authority
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"sync"
 	"time"
@@ -14,12 +14,8 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"safing/netmap"
-)
-
-// Defaults of a Config.
-const (
-	DefaultPeriod   = netmap.DefaultPeriod
-	DefaultValidity = netmap.DefaultValidity
+	"safing/port17/directory"
+	"safing/port17/witness"
 )
 
 const (
@@ -27,109 +23,184 @@ const (
 	maxSkew   = 10 * time.Minute       // between a node's clock and ours
 	keepFor   = 3                      // periods after which a silent node is dropped
 	maxNodes  = 10000
-	maxBytes  = netmap.MaxMap - 1<<20 // of all descriptors, with room for what a map adds
+	maxBytes  = netmap.MaxMap - 1<<20 // of all descriptors and keys, with room for what a map adds
 	backdated = time.Minute           // maps are valid from so long ago, for slow clocks
 )
 
-// Config says what an authority signs.
+// Config says for which network an authority works.
 type Config struct {
-	Network  string             // the network's name
-	Key      ed25519.PrivateKey // as GenerateKey returns it
-	State    string             // folder of the database
-	Period   time.Duration      // between two descriptors of a node; DefaultPeriod if 0
-	Validity time.Duration      // of a map; DefaultValidity if 0
-	// PrivateAddresses takes nodes at addresses that are not public, which the
-	// network's file has to allow as well.
-	PrivateAddresses bool
-	Log              *slog.Logger // nil discards
+	Network *netmap.Network    // which names the authority among others
+	Key     ed25519.PrivateKey // as GenerateKey returns it
+	State   string             // folder of the database
+	Limits  Limits
+	// Transport carries requests to the other authorities; nil is the usual one.
+	Transport http.RoundTripper
+	// Witnesses asks those of the network; nil makes a client that does.
+	Witnesses Witnesses
+	Log       *slog.Logger // nil discards
 }
 
-// An Authority gathers descriptors and signs maps.
+// An Authority gathers what nodes publish and makes maps with the others of its
+// network.
 type Authority struct {
-	config Config
-	signer note.Signer
-	store  *store
+	network  *netmap.Network
+	quorum   *quorum
+	signer   note.Signer
+	schedule schedule
+	period   time.Duration
+	validity time.Duration
+	log      *slog.Logger
 
-	// adding is held while a descriptor is judged and kept, so that of two at
-	// once both count. It is taken before mu.
-	adding sync.Mutex
-	room   int // bytes that the descriptors may have together
+	witnesses Witnesses
+	store     *store
+	nodes     *registry
+	limits    *limits
+	mirror    *directory.Mirror
+	peers     []*peer
+	forwards  []*forwarder
 
-	mu      sync.Mutex
-	nodes   map[netmap.NodeID]entry
-	size    int // bytes of the descriptors
-	current signedMap
-	changed chan struct{} // closed when current is replaced
-	dirty   chan struct{} // a token when a new map is due
+	// appending is held while the log grows. It is taken before mu.
+	appending sync.Mutex
+
+	mu       sync.Mutex
+	election *election  // of the current period; nil before the first
+	pending  *candidate // what is to come next; nil if there is none
+	current  signedMap
+
+	dirty      chan struct{} // a token when something has changed
+	progressed chan struct{} // a token when there are more signatures
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
 
-type entry struct {
-	descriptor *netmap.Descriptor
-	signed     []byte
-	received   time.Time
-	keys       *netmap.Keys // nil before they came
+// Witnesses return a checkpoint with their cosignatures, as witness.Client does.
+type Witnesses interface {
+	Cosign(ctx context.Context, signed []byte, prove witness.Prover) ([]byte, error)
 }
 
-// bytes is how many the entry needs.
-func (e entry) bytes() int {
-	if e.keys == nil {
-		return len(e.signed)
-	}
-	return len(e.signed) + len(e.keys.Signed())
-}
-
-// usable says whether hellos for the node can be made now.
-func (e entry) usable(now time.Time) bool {
-	if e.keys == nil || e.keys.Binding != e.descriptor.Binding() {
-		return false
-	}
-	_, err := e.keys.Prekey(now)
-	return err == nil
-}
-
+// A signedMap is one that is out.
 type signedMap struct {
 	sequence uint64
 	bytes    []byte
+	m        *netmap.Map
 }
 
-// New loads the state and begins to sign maps. Close ends it.
+// New loads the state and begins to work. Close ends it. An authority that is
+// alone has made a map when New returns.
 func New(ctx context.Context, c Config) (*Authority, error) {
-	if c.Period <= 0 {
-		c.Period = DefaultPeriod
-	}
-	if c.Validity <= 0 {
-		c.Validity = DefaultValidity
-	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	signer, err := newSigner(c.Network, c.Key)
+	if c.Transport == nil {
+		c.Transport = &http.Transport{IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 8}
+	}
+	if c.Witnesses == nil {
+		c.Witnesses = witness.NewClient(witness.ClientConfig{Network: c.Network, Log: c.Log})
+	}
+	q, err := newQuorum(c.Network)
 	if err != nil {
 		return nil, err
 	}
-	s, err := openStore(ctx, filepath.Join(c.State, "authority.db"))
+	s, err := newSigner(c.Network.Name, c.Key)
 	if err != nil {
 		return nil, err
+	}
+	if _, ok := q.verifiers[s.KeyHash()]; !ok {
+		return nil, fmt.Errorf("the network %s does not name this authority, whose key is %s: add it to the network's file", c.Network.Name, s.(signer).text)
+	}
+	period, validity := c.Network.Times()
+	if len(q.verifiers) > 1 && period%time.Second != 0 {
+		return nil, fmt.Errorf("the network's period is %s: with several authorities it has to be whole seconds", period)
 	}
 	a := &Authority{
-		config: c, signer: signer, store: s, room: maxBytes,
-		changed: make(chan struct{}), dirty: make(chan struct{}, 1),
+		network: c.Network, quorum: q, signer: s, schedule: newSchedule(period, q.rounds()), period: period, validity: validity,
+		witnesses: c.Witnesses, log: c.Log, nodes: newRegistry(maxBytes), limits: newLimits(c.Limits), mirror: directory.NewMirror(directory.MirrorConfig{}),
+		peers: newPeers(q, s.KeyHash(), c.Transport), dirty: make(chan struct{}, 1), progressed: make(chan struct{}, 1),
 	}
-	if a.nodes, a.current.sequence, err = s.load(ctx); err == nil {
-		for _, e := range a.nodes {
-			a.size += e.bytes()
+	for _, p := range a.peers {
+		a.forwards = append(a.forwards, newForwarder(p, q.network, s, c.Log))
+	}
+	if a.store, err = openStore(ctx, filepath.Join(c.State, "authority.db"), q.network); err != nil {
+		return nil, err
+	}
+	if err := a.begin(ctx); err != nil {
+		return nil, errors.Join(err, a.store.close())
+	}
+	return a, nil
+}
+
+// begin loads what the store has and starts to work.
+func (a *Authority) begin(ctx context.Context) error {
+	if err := a.load(ctx); err != nil {
+		return err
+	}
+	if a.alone() {
+		if err := a.renew(ctx); err != nil {
+			return err
 		}
-		err = a.publish(ctx)
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.close())
 	}
 	ctx, a.stop = context.WithCancel(ctx)
-	a.running.Go(func() { a.run(ctx) })
-	return a, nil
+	for _, f := range a.forwards {
+		a.running.Go(func() { f.run(ctx) })
+	}
+	if a.alone() {
+		a.running.Go(func() { a.runAlone(ctx) })
+	} else {
+		a.running.Go(func() { a.runPeriods(ctx) })
+		for _, p := range a.peers {
+			a.running.Go(func() { a.follow(ctx, p) })
+		}
+	}
+	return nil
+}
+
+// alone says whether there are no other authorities.
+func (a *Authority) alone() bool { return len(a.peers) == 0 }
+
+// load reads what was known when the authority ended.
+func (a *Authority) load(ctx context.Context) error {
+	var forgotten []digest
+	err := a.store.objects(ctx, func(p parcel, received time.Time) {
+		o, err := openObject(p, received)
+		if err != nil {
+			forgotten = append(forgotten, p.hash()) // by an older program; the node publishes again
+			return
+		}
+		if gone, _, err := a.nodes.put(o); err == nil {
+			forgotten = append(forgotten, gone...)
+		} else {
+			forgotten = append(forgotten, o.hash)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.store.forgetObjects(ctx, forgotten); err != nil {
+		return err
+	}
+	if a.pending, err = a.store.candidate(ctx); err != nil {
+		return err
+	}
+	signed, members, err := a.store.newestMap(ctx)
+	if err != nil || signed == nil {
+		return err
+	}
+	a.nodes.setListed(members)
+	head, _, err := netmap.SplitMap(signed)
+	if err != nil {
+		return err
+	}
+	h, err := netmap.ParseHead(head)
+	if err != nil {
+		return err
+	}
+	a.current = signedMap{sequence: uint64(h.Index), bytes: signed}
+	a.mirror.Add(a.current.sequence, signed, nil)
+	if a.current.m, err = a.network.Verify(signed, time.Now()); err != nil {
+		a.log.Info("the newest map on disk is not valid any more", "error", err)
+	}
+	return nil
 }
 
 // Close ends the authority and waits for it.
@@ -139,102 +210,7 @@ func (a *Authority) Close() error {
 	return a.store.close()
 }
 
-// Add takes a signed descriptor. The error is for the node's operator.
-func (a *Authority) Add(ctx context.Context, signed []byte) error {
-	d, err := netmap.OpenDescriptor(signed)
-	if err != nil {
-		return err
-	}
-	if !a.config.PrivateAddresses {
-		if err := d.CheckPublic(); err != nil {
-			return err
-		}
-	}
-	now := time.Now()
-	if off := now.Sub(d.Published); off > maxSkew || off < -maxSkew {
-		return clockError("descriptor was", d.Published, now)
-	}
-	a.adding.Lock()
-	defer a.adding.Unlock()
-	a.mu.Lock()
-	old, known := a.nodes[d.ID]
-	full := !known && len(a.nodes) >= maxNodes
-	grows := len(signed) - len(old.signed)
-	large := grows > 0 && a.size+grows > a.room
-	a.mu.Unlock()
-	switch {
-	case full:
-		return fmt.Errorf("the network has %d nodes and takes no more", maxNodes)
-	case large:
-		return fmt.Errorf("the map has no room for the descriptor's %d bytes", len(signed))
-	case known && d.Published.Before(old.descriptor.Published):
-		return errors.New("a newer descriptor of the node is known")
-	}
-	e := entry{descriptor: d, signed: bytes.Clone(signed), received: now, keys: old.keys}
-	if err := a.store.put(ctx, d.ID, e); err != nil {
-		return err
-	}
-	a.mu.Lock()
-	a.nodes[d.ID] = e
-	a.size += grows
-	a.mu.Unlock()
-	if !known || !bytes.Equal(old.signed, signed) {
-		a.touch()
-	}
-	return nil
-}
-
-// AddKeys takes signed keys of a node whose descriptor is known. The error is for
-// the node's operator.
-func (a *Authority) AddKeys(ctx context.Context, signed []byte) error {
-	k, err := netmap.OpenKeys(bytes.Clone(signed))
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	if _, err := k.Prekey(now); err != nil {
-		return err
-	}
-	// How old they are does not matter while they can be used.
-	if k.Published.After(now.Add(maxSkew)) {
-		return clockError("keys were", k.Published, now)
-	}
-	a.adding.Lock()
-	defer a.adding.Unlock()
-	a.mu.Lock()
-	e, known := a.nodes[k.ID]
-	old := e.keys
-	was := e.bytes()
-	e.keys = k
-	grows := e.bytes() - was
-	large := grows > 0 && a.size+grows > a.room
-	a.mu.Unlock()
-	switch {
-	case !known:
-		return errors.New("there is no descriptor of the node: publish that first")
-	case old != nil && bytes.Equal(old.Signed(), k.Signed()):
-		return nil
-	case old != nil && k.Published.Before(old.Published):
-		return errors.New("newer keys of the node are known")
-	case large:
-		return fmt.Errorf("the map has no room for the keys' %d bytes", len(signed))
-	}
-	if err := a.store.put(ctx, k.ID, e); err != nil {
-		return err
-	}
-	a.mu.Lock()
-	a.nodes[k.ID] = e
-	a.size += grows
-	a.mu.Unlock()
-	a.touch()
-	return nil
-}
-
-func clockError(what string, published, now time.Time) error {
-	return fmt.Errorf("%s published at %s and now is %s: check the node's clock",
-		what, published.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
-}
-
+// touch says that something has changed.
 func (a *Authority) touch() {
 	select {
 	case a.dirty <- struct{}{}:
@@ -242,103 +218,50 @@ func (a *Authority) touch() {
 	}
 }
 
-// run signs maps when something has changed, and in time before the last one
-// runs out.
-func (a *Authority) run(ctx context.Context) {
-	renew := time.NewTicker(a.config.Validity / 3)
+// runAlone makes maps when something has changed, and in time before the last
+// one runs out.
+func (a *Authority) runAlone(ctx context.Context) {
+	renew := time.NewTicker(a.validity / 3)
 	defer renew.Stop()
-	silent := time.NewTicker(a.config.Period)
+	silent := time.NewTicker(a.period)
 	defer silent.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-silent.C:
-			if !a.dropSilent(ctx) {
+			if !a.dropSilent(ctx) && !a.unfinished() {
 				continue
 			}
 		case <-renew.C:
 		case <-a.dirty:
-			select { // what else changes now goes into the same map
-			case <-ctx.Done():
-				return
-			case <-time.After(settle):
-			}
+			wait(ctx, settle) // what else changes now goes into the same map
 		}
-		if err := a.publish(ctx); err != nil {
-			a.config.Log.Error("sign map", "error", err)
+		if ctx.Err() != nil {
+			return
+		}
+		if err := a.renew(ctx); err != nil {
+			a.log.Error("a map could not be made", "error", err)
 		}
 	}
+}
+
+// unfinished says whether a map is waiting for witnesses.
+func (a *Authority) unfinished() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.pending != nil
 }
 
 // dropSilent forgets the nodes that were not heard of, and says whether there
 // were any.
 func (a *Authority) dropSilent(ctx context.Context) bool {
-	a.adding.Lock()
-	defer a.adding.Unlock()
-	limit := time.Now().Add(-keepFor * a.config.Period)
-	var gone []netmap.NodeID
-	a.mu.Lock()
-	for id, e := range a.nodes {
-		if e.received.Before(limit) {
-			delete(a.nodes, id)
-			a.size -= e.bytes()
-			gone = append(gone, id)
-		}
+	gone := a.nodes.dropSilent(time.Now().Add(-keepFor * a.period))
+	if len(gone) == 0 {
+		return false
 	}
-	a.mu.Unlock()
-	for _, id := range gone {
-		if err := a.store.remove(ctx, id); err != nil {
-			a.config.Log.Error("forget node", "error", err)
-		}
+	if err := a.store.forgetObjects(ctx, gone); err != nil {
+		a.log.Error("silent nodes could not be forgotten", "error", err)
 	}
-	return len(gone) > 0
-}
-
-// publish signs a map of what is known and wakes those who wait for it.
-func (a *Authority) publish(ctx context.Context) error {
-	a.mu.Lock()
-	now := time.Now().UTC()
-	var nodes []netmap.Node
-	for _, e := range a.nodes {
-		if !e.descriptor.Closed && e.usable(now) { // it is kept, so that no older one brings the node back
-			nodes = append(nodes, netmap.Node{Descriptor: e.descriptor, Keys: e.keys})
-		}
-	}
-	sequence := a.current.sequence + 1
-	a.mu.Unlock()
-	now = now.Truncate(time.Second)
-	m, err := netmap.New(a.config.Network, sequence, now.Add(-backdated), now.Add(a.config.Validity), nodes)
-	if err != nil {
-		return err
-	}
-	// The leaf is on disk before the map is out, so no number is used twice.
-	signed, err := a.store.append(ctx, m, a.signer)
-	if err != nil {
-		return err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.current = signedMap{sequence: sequence, bytes: signed}
-	close(a.changed)
-	a.changed = make(chan struct{})
-	return nil
-}
-
-// wait returns the map once its sequence is above after, or the one there is
-// when the context ends.
-func (a *Authority) wait(ctx context.Context, after uint64) signedMap {
-	for {
-		a.mu.Lock()
-		current, changed := a.current, a.changed
-		a.mu.Unlock()
-		if current.sequence > after {
-			return current
-		}
-		select {
-		case <-ctx.Done():
-			return current
-		case <-changed:
-		}
-	}
+	return true
 }

@@ -30,8 +30,8 @@ func start(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{config: Config{Network: "test", Key: skey, State: t.TempDir(), PrivateAddresses: true}}
-	f.network = &netmap.Network{Name: "test", Threshold: 1, PrivateAddresses: true, Authorities: []netmap.Authority{{Key: vkey}}}
+	f := &fixture{network: &netmap.Network{Name: "test", Threshold: 1, PrivateAddresses: true, Authorities: []netmap.Authority{{Key: vkey}}}}
+	f.config = Config{Network: f.network, Key: skey, State: t.TempDir(), Limits: Limits{NodeRate: 1000}}
 	f.run(t)
 	return f
 }
@@ -49,12 +49,15 @@ func (f *fixture) run(t *testing.T) {
 	f.client = directory.New(directory.Config{Network: f.network, State: f.config.State})
 }
 
-func descriptor(t *testing.T, seed byte, published time.Time) []byte {
+func descriptor(t *testing.T, seed byte, published time.Time, changes ...func(d *netmap.Descriptor)) []byte {
 	t.Helper()
 	key := ed25519.NewKeyFromSeed(append(make([]byte, 31), seed))
 	d := &netmap.Descriptor{
 		ID: netmap.NodeID(key.Public().(ed25519.PublicKey)), Name: "n", Owner: "o",
 		Addresses: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}, Published: published,
+	}
+	for _, change := range changes {
+		change(d)
 	}
 	signed, err := d.Sign(key)
 	if err != nil {

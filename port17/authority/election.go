@@ -94,10 +94,13 @@ func (e *election) gather(ctx context.Context, peers []*peer) {
 func (e *election) follow(ctx context.Context, p *peer) {
 	ticker := time.NewTicker(e.schedule.round / pollsInRound)
 	defer ticker.Stop()
+	failed := false
 	for {
-		if err := e.ask(ctx, p); err != nil && ctx.Err() == nil {
+		err := e.ask(ctx, p)
+		if err != nil && !failed && ctx.Err() == nil {
 			e.log.Info("an authority's votes could not be read", "authority", p.url, "error", err)
 		}
+		failed = err != nil
 		select {
 		case <-ctx.Done():
 			return

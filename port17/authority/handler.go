@@ -2,40 +2,204 @@ package authority
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
-	"safing/internal/tlog"
+	log "safing/internal/tlog"
 	"safing/netmap"
 )
 
-// maxWait is how long the answer to GET /v1/map may be held back.
-const maxWait = time.Minute
-
-// Handler serves the authority:
+// Handler serves the authority to nodes and clients,
 //
-//	POST /v1/descriptors             a signed descriptor; 204, or 422 with the reason
+//	POST /v1/descriptors             a signed descriptor; 204, 422 with the reason, 413, 429
 //	POST /v1/keys                    signed keys; the same
-//	GET  /v1/map?after=SEQ&wait=SEC  the signed map; 304 if there is none after SEQ
+//	GET  /v1/map, /v1/keys/{hash}    as directory.Mirror does
 //	GET  /v1/health                  200
 //	GET  /log/…                      the log of maps (c2sp.org/tlog-tiles)
+//
+// and to the other authorities, who believe nothing of it:
+//
+//	GET  /v1/votes?period=TIME       the ballots that were accepted
+//	GET  /v1/vote/{hash}             the body of one
+//	GET  /v1/objects?want=HASH,…     what nodes have published
+//	POST /v1/objects                 the same, in a message that an authority has signed
+//	GET  /v1/checkpoints/{size}      the next leaf, and who has signed it
+//	GET  /v1/body/{hash}             the body of the map that is to come next
 func (a *Authority) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/descriptors", serveAdd("descriptor is", netmap.MaxDescriptor, a.Add))
-	mux.HandleFunc("POST /v1/keys", serveAdd("keys are", netmap.MaxKeys, a.AddKeys))
-	mux.HandleFunc("GET /v1/map", a.serveMap)
-	mux.HandleFunc("GET /v1/health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.Handle("GET /log/", http.StripPrefix("/log", tlog.Handler(a.store.db, a.checkpoint, a.config.Log)))
+	mux.HandleFunc("POST /v1/descriptors", a.serveAdd("descriptor is", netmap.MaxDescriptor, a.Add))
+	mux.HandleFunc("POST /v1/keys", a.serveAdd("keys are", netmap.MaxKeys, a.AddKeys))
+	mux.Handle("GET /v1/map", a.mirror)
+	mux.Handle("GET /v1/keys/{hash}", a.mirror)
+	mux.Handle("GET /v1/health", a.mirror)
+	mux.Handle("GET /log/", http.StripPrefix("/log", log.Handler(a.store.db, a.checkpoint, a.log)))
+	mux.HandleFunc("GET /v1/votes", a.serveVotes)
+	mux.HandleFunc("GET /v1/vote/{hash}", a.serveVote)
+	mux.HandleFunc("GET /v1/objects", a.serveObjects)
+	mux.HandleFunc("POST /v1/objects", a.serveMessage)
+	mux.HandleFunc("GET /v1/checkpoints/{size}", a.serveCandidate)
+	mux.HandleFunc("GET /v1/body/{hash}", a.serveBody)
 	return mux
 }
 
-// checkpoint returns that of the newest map.
-func (a *Authority) checkpoint(ctx context.Context) ([]byte, error) {
-	head, _, err := netmap.SplitMap(a.wait(ctx, 0).bytes)
+// serveAdd takes what nodes publish.
+func (a *Authority) serveAdd(what string, most int64, add func(context.Context, []byte) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := a.limits.source(r.RemoteAddr); err != nil {
+			refuse(w, err)
+			return
+		}
+		signed, ok := readAll(w, r, what, most)
+		if !ok {
+			return
+		}
+		if err := add(r.Context(), signed); err != nil {
+			refuse(w, err)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// readAll reads the body of a request, or answers that it is too long.
+func readAll(w http.ResponseWriter, r *http.Request, what string, most int64) ([]byte, bool) {
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	var tooLong *http.MaxBytesError
+	if errors.As(err, &tooLong) {
+		http.Error(w, fmt.Sprintf("%s longer than %d bytes", what, tooLong.Limit), http.StatusRequestEntityTooLarge)
+	}
+	return b, err == nil
+}
+
+func refuse(w http.ResponseWriter, err error) {
+	status := http.StatusUnprocessableEntity
+	if errors.Is(err, errTooMuch) {
+		status = http.StatusTooManyRequests
+	}
+	http.Error(w, err.Error(), status)
+}
+
+// serveMessage takes what other authorities pass on. What is wrong with one
+// object is no reason to refuse the others.
+func (a *Authority) serveMessage(w http.ResponseWriter, r *http.Request) {
+	message, ok := readAll(w, r, "message is", maxMessage)
+	if !ok {
+		return
+	}
+	content, author, err := openMessage(a.quorum, time.Now(), message)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	batch, err := decodeBatch(content)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	for _, p := range batch {
+		if err := a.takeFromPeer(r.Context(), p); err != nil {
+			a.log.Debug("what an authority has passed on was not taken", "authority", a.quorum.urls[author], "error", err)
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (a *Authority) serveVotes(w http.ResponseWriter, r *http.Request) {
+	period, err := time.Parse(time.RFC3339, r.URL.Query().Get("period"))
+	if err != nil {
+		http.Error(w, "period: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	a.mu.Lock()
+	e := a.election
+	a.mu.Unlock()
+	if e == nil || !e.period.Equal(period) {
+		answer(w, []byte{0x80}, nil) // no ballots
+		return
+	}
+	e.serveBallots(w, r)
+}
+
+func (a *Authority) serveVote(w http.ResponseWriter, r *http.Request) {
+	hash, err := parseDigest(r.PathValue("hash"))
+	a.mu.Lock()
+	e := a.election
+	a.mu.Unlock()
+	if e == nil || err != nil {
+		answer(w, nil, err)
+		return
+	}
+	answer(w, e.body(hash), nil)
+}
+
+func (a *Authority) serveObjects(w http.ResponseWriter, r *http.Request) {
+	names := strings.Split(r.URL.Query().Get("want"), ",")
+	if len(names) > maxBatch {
+		http.Error(w, fmt.Sprintf("at most %d objects can be wanted at once", maxBatch), http.StatusBadRequest)
+		return
+	}
+	all := []parcel{}
+	for _, name := range names {
+		hash, err := parseDigest(name)
+		if err != nil {
+			answer(w, nil, err)
+			return
+		}
+		if o := a.nodes.object(hash); o != nil {
+			all = append(all, parcel{o.kind, o.signed})
+		}
+	}
+	b, err := encodeBatch(all)
+	answer(w, b, err)
+}
+
+func (a *Authority) serveCandidate(w http.ResponseWriter, r *http.Request) {
+	c := a.pendingNow()
+	size, err := strconv.ParseUint(r.PathValue("size"), 10, 62)
+	if err != nil || c == nil {
+		answer(w, nil, err)
+		return
+	}
+	sequence, err := c.sequence()
+	if err != nil || sequence+1 != size {
+		answer(w, nil, err)
+		return
+	}
+	b, err := encode(candidateWire{Header: c.header, Checkpoint: c.checkpoint})
+	answer(w, b, err)
+}
+
+func (a *Authority) serveBody(w http.ResponseWriter, r *http.Request) {
+	hash, err := parseDigest(r.PathValue("hash"))
+	c := a.pendingNow()
+	if err != nil || c == nil {
+		answer(w, nil, err)
+		return
+	}
+	h, err := netmap.ParseHeader(c.header)
+	if err != nil || digest(h.Body) != hash {
+		answer(w, nil, err)
+		return
+	}
+	b, err := encode(bodyWire{Body: c.body, Shards: c.shards})
+	answer(w, b, err)
+}
+
+// checkpoint returns the one that is out, as the log shows it.
+func (a *Authority) checkpoint(context.Context) ([]byte, error) {
+	a.mu.Lock()
+	signed := a.current.bytes
+	a.mu.Unlock()
+	if signed == nil {
+		return nil, nil
+	}
+	head, _, err := netmap.SplitMap(signed)
 	if err != nil {
 		return nil, err
 	}
@@ -43,59 +207,23 @@ func (a *Authority) checkpoint(ctx context.Context) ([]byte, error) {
 	return h.Checkpoint, err
 }
 
-// serveAdd takes what nodes publish.
-func serveAdd(what string, most int64, add func(context.Context, []byte) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		signed, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
-		if err != nil {
-			var tooLong *http.MaxBytesError
-			if errors.As(err, &tooLong) {
-				http.Error(w, fmt.Sprintf("%s longer than %d bytes", what, tooLong.Limit), http.StatusRequestEntityTooLarge)
-			}
-			return
-		}
-		if err := add(r.Context(), signed); err != nil {
-			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
+func answer(w http.ResponseWriter, b []byte, err error) {
+	switch {
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	case b == nil:
+		http.Error(w, "there is nothing of that name now", http.StatusNotFound)
+	default:
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+		w.Write(b)
 	}
 }
 
-func (a *Authority) serveMap(w http.ResponseWriter, r *http.Request) {
-	after, err := number(r, "after")
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
+func parseDigest(text string) (digest, error) {
+	b, err := hex.DecodeString(text)
+	if err != nil || len(b) != len(digest{}) {
+		return digest{}, fmt.Errorf("%.70q is not a hash of 64 hexadecimal digits", text)
 	}
-	seconds, err := number(r, "wait")
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	wait := min(time.Duration(min(seconds, 3600))*time.Second, maxWait)
-	ctx, cancel := context.WithTimeout(r.Context(), wait)
-	defer cancel()
-	current := a.wait(ctx, after)
-	w.Header().Set("ETag", strconv.Quote(strconv.FormatUint(current.sequence, 10)))
-	w.Header().Set("Cache-Control", "no-cache")
-	if current.sequence <= after {
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("Content-Length", strconv.Itoa(len(current.bytes)))
-	w.Write(current.bytes)
-}
-
-func number(r *http.Request, name string) (uint64, error) {
-	text := r.URL.Query().Get(name)
-	if text == "" {
-		return 0, nil
-	}
-	n, err := strconv.ParseUint(text, 10, 63)
-	if err != nil {
-		return 0, fmt.Errorf("%s=%s is not a number", name, text)
-	}
-	return n, nil
+	return digest(b), nil
 }

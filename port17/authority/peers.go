@@ -47,7 +47,7 @@ func newPeers(q *quorum, self uint32, transport http.RoundTripper) []*peer {
 // ballots returns what the peer has accepted of a period.
 func (p *peer) ballots(ctx context.Context, period time.Time) ([]string, error) {
 	b, err := p.get(ctx, "/v1/votes?period="+url.QueryEscape(period.Format(time.RFC3339)), maxBallots*(maxBallot+8), askTimeout)
-	if err != nil {
+	if err != nil || b == nil {
 		return nil, err
 	}
 	return decodeBallots(b)
@@ -65,7 +65,7 @@ func (p *peer) objects(ctx context.Context, wanted []digest) ([]parcel, error) {
 		names = append(names, hex.EncodeToString(d[:]))
 	}
 	b, err := p.get(ctx, "/v1/objects?want="+strings.Join(names, ","), maxMessage, bodyTimeout)
-	if err != nil {
+	if err != nil || b == nil {
 		return nil, err
 	}
 	return decodeBatch(b)
@@ -107,11 +107,13 @@ func (p *peer) send(ctx context.Context, message []byte) error {
 	return nil
 }
 
-// get returns the body of an answer, of most bytes at most; nil if there is
-// nothing new.
+// get returns the body of an answer, of most bytes at most and within the
+// timeout; nil if there is nothing, or nothing new.
 func (p *peer) get(ctx context.Context, path string, most int64, timeout time.Duration) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	silent := time.AfterFunc(askTimeout, cancel) // who is silent is not waited for
+	defer silent.Stop()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+path, nil)
 	if err != nil {
 		return nil, err
@@ -121,8 +123,9 @@ func (p *peer) get(ctx context.Context, path string, most int64, timeout time.Du
 		return nil, fmt.Errorf("ask authority: %w", err)
 	}
 	defer response.Body.Close()
+	silent.Reset(timeout)
 	switch response.StatusCode {
-	case http.StatusNotModified:
+	case http.StatusNotModified, http.StatusNotFound:
 		return nil, nil
 	case http.StatusOK:
 	default:

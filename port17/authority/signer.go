@@ -22,7 +22,8 @@ func GenerateKey(network string) (key ed25519.PrivateKey, verifier string, err e
 // hash of its key, are those of its verifier.
 type signer struct {
 	note.Verifier
-	key ed25519.PrivateKey
+	key  ed25519.PrivateKey
+	text string // the verifier key
 }
 
 func newSigner(network string, key ed25519.PrivateKey) (note.Signer, error) {
@@ -38,7 +39,7 @@ func newSigner(network string, key ed25519.PrivateKey) (note.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign for the network %q: %w", network, err)
 	}
-	return signer{verifier, key}, nil
+	return signer{verifier, key, text}, nil
 }
 
 // Sign implements note.Signer.

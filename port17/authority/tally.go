@@ -49,6 +49,16 @@ type member struct {
 	capacity   uint64 // measured; 0 if too few have measured it
 }
 
+func (m *member) flags() (f netmap.Flags) {
+	if m.trusted {
+		f |= netmap.FlagTrusted
+	}
+	if m.badExit {
+		f |= netmap.FlagBadExit
+	}
+	return f
+}
+
 // A tally counts votes. It is a pure function of its fields and the votes, so
 // that all who count the same votes have the same map.
 type tally struct {
@@ -151,11 +161,11 @@ func (t *tally) member(id netmap.NodeID, opinions []*opinion, rulings map[action
 // newest returns the newest descriptor of the node for which there are keys, and
 // the newest of these; zero if enough of the opinions name none.
 func (t *tally) newest(id netmap.NodeID, opinions []*opinion) (descriptor, prekeys digest, err error) {
-	all, err := t.sorted(id, t.quorum.named(opinions, descriptors))
+	all, err := t.sorted(id, opinions, descriptors)
 	if err != nil {
 		return digest{}, digest{}, err
 	}
-	allKeys, err := t.sorted(id, t.quorum.named(opinions, keys))
+	allKeys, err := t.sorted(id, opinions, keys)
 	if err != nil {
 		return digest{}, digest{}, err
 	}
@@ -169,10 +179,11 @@ func (t *tally) newest(id netmap.NodeID, opinions []*opinion) (descriptor, preke
 	return digest{}, digest{}, nil
 }
 
-// sorted returns what was named and is of the node, the newest first.
-func (t *tally) sorted(id netmap.NodeID, named []digest) ([]digest, error) {
+// sorted returns what enough of the opinions name and is of the node, the newest
+// first. Of two of the same second the one comes first that more call newest.
+func (t *tally) sorted(id netmap.NodeID, opinions []*opinion, named func(*opinion) []digest) ([]digest, error) {
 	var all []digest
-	for _, d := range named {
+	for _, d := range t.quorum.named(opinions, named) {
 		f, ok := t.facts[d]
 		if !ok {
 			return nil, fmt.Errorf("the votes name %x of node %s, which nobody has handed out", d[:4], id.Short())
@@ -181,8 +192,14 @@ func (t *tally) sorted(id netmap.NodeID, named []digest) ([]digest, error) {
 			all = append(all, d)
 		}
 	}
+	newest := make(map[digest]int)
+	for _, o := range opinions {
+		if n := named(o); len(n) > 0 {
+			newest[n[0]]++
+		}
+	}
 	slices.SortStableFunc(all, func(a, b digest) int {
-		return cmp.Or(t.facts[b].published.Compare(t.facts[a].published), compareDigests(b, a))
+		return cmp.Or(t.facts[b].published.Compare(t.facts[a].published), cmp.Compare(newest[b], newest[a]), compareDigests(b, a))
 	})
 	return all, nil
 }

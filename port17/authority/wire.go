@@ -30,6 +30,19 @@ const (
 	kindStatement
 )
 
+// String says what was published, for people.
+func (k kind) String() string {
+	switch k {
+	case kindDescriptor:
+		return "descriptor was"
+	case kindKeys:
+		return "keys were"
+	case kindStatement:
+		return "statement was"
+	}
+	return fmt.Sprintf("object of kind %d was", uint8(k))
+}
+
 // A parcel is an object as authorities pass it on. Whoever gets it verifies it:
 // it is signed by the node or authority that it is of.
 type parcel struct {

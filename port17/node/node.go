@@ -15,7 +15,6 @@ import (
 
 	"safing/internal/geo"
 	"safing/netmap"
-	"safing/port17/authority"
 	"safing/port17/cell"
 	"safing/port17/directory"
 	"safing/port17/link"
@@ -79,7 +78,7 @@ type Config struct {
 	// MonthlyVolume is how many bytes the node moves in a month (UTC), sent and
 	// received together; then it takes no circuits. 0 does not limit it.
 	MonthlyVolume uint64
-	// Period is the time between two descriptors; 0 means the authority's
+	// Period is the time between two descriptors; 0 means the network's
 	// default.
 	Period time.Duration
 	// Log gets what an operator wants to know; nil discards.
@@ -104,7 +103,10 @@ func (c Config) withDefaults() Config {
 		c.MaxPadding = defaultMaxPadding
 	}
 	if c.Period <= 0 {
-		c.Period = authority.DefaultPeriod
+		c.Period = netmap.DefaultPeriod
+		if c.Network != nil {
+			c.Period, _ = c.Network.Times()
+		}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -6,6 +6,7 @@ package testnet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -97,22 +98,23 @@ func startAuthority(t testing.TB) *netmap.Network {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := authority.New(t.Context(), authority.Config{Network: "test", Key: signer, State: t.TempDir(), PrivateAddresses: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { a.Close() })
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: a.Handler()}
-	go server.Serve(l)
-	t.Cleanup(func() { server.Close() })
-	return &netmap.Network{
+	trust := &netmap.Network{
 		Name: "test", Threshold: 1, PrivateAddresses: true,
 		Authorities: []netmap.Authority{{URL: "http://" + l.Addr().String(), Key: verifier}},
 	}
+	a, err := authority.New(t.Context(), authority.Config{Network: trust, Key: signer, State: t.TempDir()})
+	if err != nil {
+		t.Fatal(errors.Join(err, l.Close()))
+	}
+	t.Cleanup(func() { a.Close() })
+	server := &http.Server{Handler: a.Handler()}
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close() })
+	return trust
 }
 
 // await returns when every node has published a link to every other.
