@@ -1,6 +1,7 @@
 package netmap
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
@@ -88,6 +89,9 @@ func OpenDescriptor(signed []byte) (*Descriptor, error) {
 	d, err := w.descriptor()
 	if err != nil {
 		return nil, err
+	}
+	if again, err := encode(d.wire()); err != nil || !bytes.Equal(again, body) {
+		return nil, fmt.Errorf("%w: %w", ErrDescriptor, errNotCanonical)
 	}
 	return d, d.Validate()
 }

@@ -95,6 +95,12 @@ func TestSignOwner(t *testing.T) {
 func FuzzOpenKeys(f *testing.F) {
 	d, key := newDescriptor(f, 1)
 	f.Add(newKeys(f, d, key).Signed())
+	short := Keys{ID: d.ID, Prekeys: []tinker.Prekey{{Suite: tinker.TK1, Public: []byte("key"), NotAfter: 1 << 40}}}
+	signed, err := short.Sign(key)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(signed)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		// The signature is made anew, so that what lies behind it is reached.
 		if len(b) > ed25519.SignatureSize {

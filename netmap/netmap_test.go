@@ -61,6 +61,29 @@ func TestDescriptor(t *testing.T) {
 	}
 }
 
+// A list that is empty has one form, and so has a key that is not there.
+func TestDescriptorHasOneForm(t *testing.T) {
+	d, key := newDescriptor(t, 1)
+	d.Links = nil
+	for name, spoil := range map[string]func(*descriptorWire){
+		"links":      func(w *descriptorWire) { w.Links = []linkWire{} },
+		"long load":  func(w *descriptorWire) { w.Load = 5 },
+		"short key":  func(w *descriptorWire) { w.OwnerKey = []byte{1} },
+		"zero proof": func(w *descriptorWire) { w.OwnerProof = make([]byte, 64) },
+	} {
+		w := d.wire()
+		spoil(&w)
+		body, err := encode(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed := append(ed25519.Sign(key, append([]byte(descriptorPrefix), body...)), body...)
+		if _, err := OpenDescriptor(signed); !errors.Is(err, ErrDescriptor) {
+			t.Errorf("%s: %v, want %v", name, err, ErrDescriptor)
+		}
+	}
+}
+
 // A descriptor has one form, the one that its values make.
 func TestDescriptorExitRules(t *testing.T) {
 	d, key := newDescriptor(t, 1)
