@@ -88,7 +88,7 @@ func (a *ahead) count(k kind) (n int) {
 // takeLocked takes a circuit that was built ahead for the need, if there is
 // one. The group's last exit is better than that.
 func (c *Client) takeLocked(n need) *shared {
-	if n.group.cover != (circuit.Dialer{}) {
+	if n.group.cover != (circuit.Dialer{}) || n.group.directory {
 		return nil
 	}
 	last, known := c.exits[n.group]

@@ -93,7 +93,7 @@ func (c *Client) addLocked(n need, s *shared) {
 		clear(c.exits)
 	}
 	c.exits[n.group] = s.exit()
-	if n.group.cover == (circuit.Dialer{}) { // padding for nobody is dear
+	if n.group.cover == (circuit.Dialer{}) && !n.group.directory { // padding for nobody is dear
 		c.ahead.note(kindOf(n.request))
 	}
 	c.wakePreparer()

@@ -97,19 +97,19 @@ func New(ctx context.Context, c Config) (*Client, error) {
 		c.Ahead = defaultAhead
 	}
 	client := &Client{
-		config:    c,
-		directory: directory.New(directory.Config{Network: c.Network, State: c.State, Log: c.Log}),
-		failures:  newFailures(),
-		slots:     make(chan struct{}, maxAssociations),
-		news:      make(chan struct{}),
-		circuits:  make(map[group][]*shared),
-		exits:     make(map[group]netmap.Node),
-		wake:      make(chan struct{}, 1),
-		crowded:   make(chan struct{}, 1),
-		newer:     make(map[told]*netmap.Keys),
+		config:   c,
+		failures: newFailures(),
+		slots:    make(chan struct{}, maxAssociations),
+		news:     make(chan struct{}),
+		circuits: make(map[group][]*shared),
+		exits:    make(map[group]netmap.Node),
+		wake:     make(chan struct{}, 1),
+		crowded:  make(chan struct{}, 1),
+		newer:    make(map[told]*netmap.Keys),
 	}
 	client.sample = newSample(filepath.Join(c.State, "entries.json"), c.Wrappings, c.Log)
 	client.entries = newEntries(c)
+	client.directory = directory.New(directory.Config{Network: c.Network, State: c.State, Dial: client.dialDirectory, Log: c.Log})
 	ctx, client.stop = context.WithCancel(context.WithoutCancel(ctx))
 	client.running.Go(func() {
 		client.directory.Watch(ctx, client.setMap) //nolint:errcheck // it ends with the context
@@ -258,6 +258,7 @@ type group struct {
 	app, isolation string
 	level          route.Level
 	cover          circuit.Dialer
+	directory      bool   // of the client's own streams to the directory
 	ahead          uint64 // the number of a circuit that is not any group's yet
 }
 

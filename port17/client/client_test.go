@@ -42,9 +42,9 @@ func startWith(t testing.TB, config client.Config) *client.Client {
 	return c
 }
 
-// inUse returns the circuits that were not built ahead.
+// inUse returns the circuits of connections.
 func inUse(c *client.Client) []client.CircuitView {
-	return slices.DeleteFunc(c.Circuits(), func(v client.CircuitView) bool { return v.State == "ahead" })
+	return slices.DeleteFunc(c.Circuits(), func(v client.CircuitView) bool { return v.State == "ahead" || v.State == "map" })
 }
 
 // site serves a page that says who has asked for it.

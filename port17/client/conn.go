@@ -85,9 +85,13 @@ func (c *Client) Dial(ctx context.Context, r Request) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a route: %w", err)
 	}
+	return newConn(s, t), nil
+}
+
+func newConn(s *shared, t cell.Target) *Conn {
 	conn := &Conn{shared: s, target: t, started: make(chan struct{})}
 	time.AfterFunc(patience, func() { conn.start(nil) })
-	return conn, nil
+	return conn
 }
 
 // start opens the stream with early data, once. It says whether it was this

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"safing/netmap"
+	"safing/netmap/netmaptest"
 	"safing/port17/client"
 	"safing/port17/route"
 	"safing/port17/testnet"
@@ -86,7 +87,7 @@ func inState(v []client.CircuitView, state string) []client.CircuitView {
 func TestBuiltAhead(t *testing.T) {
 	c := start(t, testnet.Start(t, 6))
 	to := echo(t)
-	if v := c.Circuits(); len(v) != 0 {
+	if v := slices.DeleteFunc(c.Circuits(), func(v client.CircuitView) bool { return v.State == "map" }); len(v) != 0 {
 		t.Errorf("before the first connection there are circuits: %+v", v)
 	}
 	say(t, dial(t, c, client.Request{Addr: to, App: "a"}), "a")
@@ -137,7 +138,7 @@ func TestHandOver(t *testing.T) {
 }
 
 func inUseOnce(v []client.CircuitView) []client.CircuitView {
-	return slices.DeleteFunc(slices.Clone(v), func(v client.CircuitView) bool { return v.State == "ahead" })
+	return slices.DeleteFunc(slices.Clone(v), func(v client.CircuitView) bool { return v.State == "ahead" || v.State == "map" })
 }
 
 // More connections than one circuit takes go on to another with the same exit.
@@ -165,12 +166,7 @@ func TestNodeLeavesTheMap(t *testing.T) {
 		say(t, old, "old")
 		gone := old.Route()[hop].ID
 		m := c.Map()
-		nodes := slices.DeleteFunc(slices.Clone(m.Nodes), func(n netmap.Node) bool { return n.ID == gone })
-		without, err := netmap.New(m.Network, m.Sequence+1, m.ValidAfter, m.ValidUntil, nodes)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.SetMap(without)
+		c.SetMap(without(t, m, gone))
 		next := dial(t, c, r)
 		if slices.ContainsFunc(next.Route(), func(h client.HopInfo) bool { return h.ID == gone }) {
 			t.Errorf("a new connection uses node %d, which has left the map", hop+1)
@@ -178,6 +174,17 @@ func TestNodeLeavesTheMap(t *testing.T) {
 		say(t, next, "next")
 		say(t, old, "old")
 	}
+}
+
+// without returns the map that follows if a node has gone.
+func without(t *testing.T, m *netmap.Map, gone netmap.NodeID) *netmap.Map {
+	t.Helper()
+	nodes := slices.DeleteFunc(netmaptest.Linked(m), func(n netmap.Node) bool { return n.ID == gone })
+	next, err := netmap.New(m.Network, m.Sequence+1, m.ValidAfter, m.ValidUntil, nodes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return next
 }
 
 // Somebody who isolates each of many connections does not keep circuits for all

@@ -75,6 +75,9 @@ func (s *shared) route() []HopInfo {
 
 // fits says whether the exit allows the target.
 func (s *shared) fits(t cell.Target) bool {
+	if t.Directory {
+		return true
+	}
 	if t.Addr.IsValid() {
 		return s.exit().Allows(t.AddrPort())
 	}

@@ -61,7 +61,8 @@ type CircuitView struct {
 	Delay time.Duration `json:"delay"`
 	Shape string        `json:"shape"`
 	// State is "ahead" for one that was built before it was asked for, "open"
-	// while it takes connections, and "ending" when it has only those it has.
+	// while it takes connections, "ending" when it has only those it has, and
+	// "map" for that on which the client follows the map.
 	State    string        `json:"state"`
 	Wrapping string        `json:"wrapping"` // of its link to the entry: tcp, quic or tls
 	Nodes    []HopInfo     `json:"nodes"`
@@ -88,12 +89,15 @@ func (c *Client) Overview() Overview {
 	s := Status{Network: c.config.Network.Name, Level: c.config.Level.String()}
 	circuits := c.Circuits()
 	for _, v := range circuits {
-		s.Streams += v.Streams
-		if v.State == "ahead" {
+		switch v.State {
+		case "map":
+			continue
+		case "ahead":
 			s.Ahead++
-		} else {
+		default:
 			s.Circuits++
 		}
+		s.Streams += v.Streams
 	}
 	if m := c.Map(); m != nil {
 		s.Sequence, s.Until, s.Nodes = m.Sequence, m.ValidUntil, len(m.Nodes)
@@ -152,6 +156,8 @@ func (s *shared) viewLocked() CircuitView {
 	defer s.mu.Unlock()
 	v := CircuitView{App: s.group.app, Level: s.group.level.String(), Delay: s.cover.Delay, Shape: s.cover.Shape.String(), State: "open", Wrapping: s.link.Wrapping().String(), Nodes: s.route(), Since: s.made}
 	switch {
+	case s.group.directory:
+		v.State = "map"
 	case !s.freshLocked():
 		v.State = "ending"
 	case s.group.ahead > 0:

@@ -42,8 +42,8 @@ func TestWrappings(t *testing.T) {
 					t.Errorf("a circuit goes over a link in %s, want %s", v.Wrapping, w)
 				}
 			}
-			if len(circuits) != 3 {
-				t.Errorf("%d circuits, want 3", len(circuits))
+			if n := len(inUse(c)); n != 3 {
+				t.Errorf("%d circuits, want 3", n)
 			}
 		})
 	}

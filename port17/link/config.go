@@ -30,6 +30,9 @@ type Config struct {
 	// initiator that asks for a prekey which the responder does not have gets
 	// it with the refusal: the link's error is a [tinker.RetryError] then.
 	Descriptor func() []byte
+	// At is when the node's prekeys are looked at, if its keys may be out of date:
+	// the node has newer ones then, and sends them. Zero means now.
+	At time.Time
 	// Pool holds the cells that are queued. Links among which cells are passed
 	// on share one. Nil gives the link its own.
 	Pool *cell.Pool

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -32,7 +33,7 @@ const authPrefix = label + "\x00"
 // long, accepts the connection: cells may be sent then, before the node has
 // answered. If the node's answer is wrong or does not come, the link ends.
 func Dial(ctx context.Context, n netmap.Node, c Config) (*Link, error) {
-	to, err := n.Recipient(time.Now())
+	to, err := n.Recipient(cmp.Or(c.At, time.Now()))
 	if err != nil {
 		return nil, fmt.Errorf("dial node %s: %w", n.ID.Short(), err)
 	}

@@ -6,6 +6,7 @@ package testnet
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"net"
@@ -28,14 +29,19 @@ type Network struct {
 	Nodes []*node.Node
 
 	configs []node.Config
+	server  *http.Server
+	key     ed25519.PrivateKey // the authority's
 }
+
+// StopAuthority ends the authority's server.
+func (n *Network) StopAuthority() { n.server.Close() }
 
 // Start runs count nodes and waits until the map says that all are linked. The
 // last two are exits that connect to loopback addresses. The changes are made to
 // each node's configuration before it starts.
 func Start(t testing.TB, count int, changes ...func(i int, c *node.Config)) *Network {
 	t.Helper()
-	n := &Network{Trust: startAuthority(t)}
+	n := startAuthority(t)
 	for i := range count {
 		var rules []string
 		if i >= count-2 {
@@ -92,7 +98,7 @@ func (n *Network) Restart(t testing.TB, i int) {
 	n.Nodes[i] = n.start(t, i)
 }
 
-func startAuthority(t testing.TB) *netmap.Network {
+func startAuthority(t testing.TB) *Network {
 	t.Helper()
 	signer, verifier, err := authority.GenerateKey("test")
 	if err != nil {
@@ -114,7 +120,7 @@ func startAuthority(t testing.TB) *netmap.Network {
 	server := &http.Server{Handler: a.Handler()}
 	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })
-	return trust
+	return &Network{Trust: trust, server: server, key: signer}
 }
 
 // await returns when every node has published a link to every other.

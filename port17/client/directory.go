@@ -1,0 +1,150 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"time"
+
+	"safing/netmap"
+	"safing/port17/cell"
+	"safing/port17/circuit"
+	"safing/port17/circuit/stream"
+	"safing/port17/link"
+	"safing/port17/route"
+	"safing/tinker"
+)
+
+// directoryPort stands for any that many exits allow: circuits to the directory
+// are as others.
+const directoryPort = 443
+
+// mostAsked is how many nodes are asked one after the other for a map that is
+// valid.
+const mostAsked = 4
+
+// dialDirectory connects to the directory of a node: the last one of a circuit
+// that has nothing else on it, or, if the map has expired, an entry.
+func (c *Client) dialDirectory(ctx context.Context, newest *netmap.Map) (net.Conn, error) {
+	if _, err := c.usable(); err != nil {
+		return c.askEntries(ctx, newest)
+	}
+	target := cell.Target{Directory: true}
+	s, err := c.shared(ctx, need{
+		group:   group{level: route.Normal, directory: true},
+		target:  target,
+		request: route.Request{Destination: netip.AddrPortFrom(netip.Addr{}, directoryPort), Level: route.Normal},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open a route: %w", err)
+	}
+	return newConn(s, target), nil
+}
+
+// askEntries connects to the directory of an entry, which knows who asks in any
+// case. An expired map says where it is, and that is all that is believed of it.
+func (c *Client) askEntries(ctx context.Context, expired *netmap.Map) (net.Conn, error) {
+	ids := c.sample.chosen(c.failures.now())
+	for _, i := range rand.Perm(len(expired.Nodes)) { // it may have drawn none yet, or none of them answers
+		if n := expired.Nodes[i]; len(ids) < mostAsked && n.Offers(c.config.Wrappings...) {
+			ids = append(ids, n.ID)
+		}
+	}
+	var errs []error
+	for _, id := range ids {
+		n, ok := expired.Node(id)
+		if !ok {
+			continue
+		}
+		conn, err := c.askEntry(ctx, n, expired.ValidAfter)
+		if err == nil {
+			return conn, nil
+		}
+		c.failures.add(id)
+		errs = append(errs, err)
+	}
+	return nil, cmp.Or(errors.Join(errs...), ErrNoMap)
+}
+
+// askEntry asks once more if the entry sends newer keys than the map, which were
+// valid then.
+func (c *Client) askEntry(ctx context.Context, n netmap.Node, then time.Time) (net.Conn, error) {
+	var last error
+	for range 2 {
+		n = c.newest(group{directory: true}, n)
+		at := time.Now()
+		if _, err := n.Recipient(at); err != nil {
+			at = then
+		}
+		l, err := c.proved(ctx, n, at)
+		if err == nil {
+			return ask(l, n, at)
+		}
+		last = err
+		var retry *tinker.RetryError
+		if !errors.As(err, &retry) || !c.learn(group{directory: true}, n, retry.Descriptor) {
+			break
+		}
+	}
+	return nil, last
+}
+
+// proved makes a link to the node, and returns it once the node has proved who
+// it is.
+func (c *Client) proved(ctx context.Context, n netmap.Node, at time.Time) (*link.Link, error) {
+	ctx, cancel := context.WithTimeout(ctx, linkTimeout)
+	defer cancel()
+	proved := make(chan struct{})
+	l, err := link.Dial(ctx, n, link.Config{
+		Log: c.config.Log, Wrappings: c.config.Wrappings, At: at,
+		Authenticated: func(*link.Link) { close(proved) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-proved:
+		return l, nil
+	case <-l.Done():
+		return nil, l.Err()
+	case <-ctx.Done():
+		l.Close()
+		<-l.Done()
+		return nil, context.Cause(ctx)
+	}
+}
+
+// ask opens a stream to the directory of the node at the link's other end.
+func ask(l *link.Link, n netmap.Node, at time.Time) (net.Conn, error) {
+	to, err := n.Recipient(at)
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	circuit, s, err := circuit.Dial(l, []circuit.Hop{{Node: n, Recipient: to}}, &cell.Target{Directory: true}, nil, nil)
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return &entryConn{Stream: s, circuit: circuit, link: l}, nil
+}
+
+// An entryConn is a stream to an entry's directory, with a link of its own.
+type entryConn struct {
+	*stream.Stream
+	circuit *circuit.Circuit
+	link    *link.Link
+}
+
+// Close implements net.Conn.
+func (c *entryConn) Close() error {
+	err := c.Stream.Close()
+	c.circuit.Close()
+	c.link.Close()
+	<-c.link.Done()
+	return err
+}

@@ -1,0 +1,67 @@
+package testnet
+
+import (
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"safing/netmap"
+	"safing/netmap/netmaptest"
+	"safing/port17/node"
+	"safing/tinker"
+)
+
+// Expired returns the map as the authority could have signed it, as the first
+// one, so long ago: the nodes are where they are, and the keys those of then.
+func (n *Network) Expired(t testing.TB, m *netmap.Map, ago time.Duration) []byte {
+	t.Helper()
+	then := time.Now().Add(-ago).UTC().Truncate(time.Second)
+	var nodes []netmap.Node
+	for _, at := range netmaptest.Linked(m) {
+		i := slices.IndexFunc(n.Nodes, func(o *node.Node) bool { return o.ID() == at.ID })
+		prekeys, err := tinker.NewPrekeys(tinker.PrekeyConfig{Identity: at.ID, Binding: at.Binding(), Now: func() time.Time { return then }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys := &netmap.Keys{ID: at.ID, Binding: at.Binding(), Prekeys: prekeys.Public(), Published: then}
+		prekeys.Close()
+		signed, err := keys.Sign(n.configs[i].Identity)
+		if err == nil {
+			at.Keys, err = netmap.OpenKeys(signed)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes = append(nodes, at)
+	}
+	old, err := netmap.New(m.Network, 1, then, then.Add(netmap.DefaultValidity), nodes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := netmaptest.Sign(old, n.signer(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+// signer signs for the authority.
+func (n *Network) signer(t testing.TB) note.Signer {
+	t.Helper()
+	verifier, err := note.NewVerifier(n.Trust.Authorities[0].Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const ed25519 = "\x01" // c2sp.org/signed-note
+	text := fmt.Sprintf("PRIVATE+KEY+%s+%08x+%s", verifier.Name(), verifier.KeyHash(),
+		base64.StdEncoding.EncodeToString(append([]byte(ed25519), n.key.Seed()...)))
+	signer, err := note.NewSigner(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
