@@ -17,13 +17,14 @@ var ErrDelta = errors.New("compressed map is invalid")
 
 // Compress returns the body as a zstd frame (RFC 8878). With an old body, which
 // is what the receiver has, that is a dictionary: the frame says little more than
-// what has changed. It needs about 100 MB of memory for a moment.
+// what has changed. For 10,000 nodes it takes 25 ms and 19 MB of memory; the next
+// level saves an eighth of the bytes for four times of both.
 func Compress(body, old []byte) ([]byte, error) {
 	if len(body) > MaxBody || len(old) > MaxBody {
 		return nil, fmt.Errorf("compress map: %w: %d bytes after %d, at most %d are allowed", ErrTooLarge, len(body), len(old), MaxBody)
 	}
 	options := []zstd.EOption{
-		zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBestCompression),
+		zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBetterCompression),
 		zstd.WithWindowSize(window(len(body) + len(old))), zstd.WithEncoderCRC(false),
 	}
 	if len(old) > 0 {
