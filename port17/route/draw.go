@@ -62,7 +62,10 @@ func (s *search) cheapest() bool {
 	for low, high := cost(-1), least+least/16; low < most && low < s.limit && s.steps > 0; low, high = high, high+high/4 {
 		slice = slice[:0]
 		for _, t := range s.starts {
-			if t.least > low && t.least <= high && t.least < s.limit {
+			if t.least <= low || t.least > high || t.least >= s.limit {
+				continue
+			}
+			if t.least = s.exactly(t); t.least < s.limit {
 				slice = append(slice, t)
 			}
 		}
@@ -77,6 +80,12 @@ func (s *search) cheapest() bool {
 	return len(s.found) > 0
 }
 
+// exactly is the start's least cost without a guess.
+func (s *search) exactly(t start) cost {
+	at := &s.entrances[t.entrance]
+	return at.rtt + s.f.exactly(at, t.exit) + s.away(t.exit)
+}
+
 // draw finds routes below the limit at random. An exit is drawn, each as likely
 // as another, and then each node before it from those neighbours over which the
 // table knows a way to the entry. So routes are not all as likely. If they were,
@@ -87,7 +96,7 @@ func (s *search) draw(limit cost, most int) {
 	s.mode, s.limit = drawn, limit
 	left := s.starts
 	if limit < never {
-		left = slices.DeleteFunc(left, func(t start) bool { return t.least >= limit })
+		left = slices.DeleteFunc(left, func(t start) bool { return t.least >= limit || s.exactly(t) >= limit })
 	}
 	for i := 0; i < most && len(left) > 0 && s.steps > 0; {
 		k := s.r.intN(len(left))

@@ -11,6 +11,7 @@ import (
 type Finder struct {
 	m         *netmap.Map
 	places    []place
+	nets      map[int32][]uint32  // what does not fit into places
 	policies  []netmap.ExitPolicy // by place.policy
 	trusted   bool                // there are trusted nodes
 	distances distances
@@ -25,7 +26,7 @@ func New(m *netmap.Map) *Finder { return NewBetween(m, ByGeography) }
 // NewBetween is New with another estimate of how far countries are apart.
 func NewBetween(m *netmap.Map, between Between) *Finder {
 	f := &Finder{m: m, distances: distances{between: between}}
-	f.places, f.policies = newPlaces(m.Nodes)
+	f.findPlaces()
 	for i := range f.places {
 		f.trusted = f.trusted || f.places[i].flags&netmap.FlagTrusted != 0
 		f.distances.places[f.places[i].country] = true

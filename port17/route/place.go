@@ -1,6 +1,8 @@
 package route
 
 import (
+	"cmp"
+	"encoding/binary"
 	"net/netip"
 	"slices"
 
@@ -12,8 +14,8 @@ import (
 type place struct {
 	owner, key, group uint32 // numbers that stand for them; no key and no group are 0
 	asn               uint32
-	net               uint64   // the first neighbourhood; 0 if there is none
-	nets              []uint64 // the further ones
+	nets              [4]uint32 // the first neighbourhoods; 0 if there are fewer
+	more              bool      // there are further ones, in Finder.nets
 	load              cost
 	free              uint32 // capacity, in kB a second
 	country           country
@@ -46,14 +48,15 @@ const (
 	ownPolicy    = mostPolicies
 )
 
-func newPlaces(nodes []netmap.Node) ([]place, []netmap.ExitPolicy) {
-	places := make([]place, len(nodes))
+// findPlaces fills in the Finder's places.
+func (f *Finder) findPlaces() {
+	nodes := f.m.Nodes
+	f.places = make([]place, len(nodes))
 	owners := make(map[string]uint32, len(nodes))
 	groups := make(map[string]uint32)
 	keys := make(map[[32]byte]uint32)
-	var policies []netmap.ExitPolicy
 	for i := range nodes {
-		n, p := &nodes[i], &places[i]
+		n, p := &nodes[i], &f.places[i]
 		p.owner = number(owners, n.Owner)
 		if n.Group != "" {
 			p.group = number(groups, n.Group)
@@ -65,14 +68,13 @@ func newPlaces(nodes []netmap.Node) ([]place, []netmap.ExitPolicy) {
 		p.asn, p.country, p.flags = n.ASN, countryOf(n.Country), n.Flags
 		p.load, p.free = loadCost(free, n.Load), uint32(free>>10)
 		for _, a := range n.Addresses {
-			p.addNet(neighbourhood(a.Addr()))
+			f.addNet(int32(i), neighbourhood(a.Addr()))
 		}
 		for _, e := range n.Entrances {
-			p.addNet(neighbourhood(e.Addr.Addr()))
+			f.addNet(int32(i), neighbourhood(e.Addr.Addr()))
 		}
-		p.policy, policies = classify(policies, n.Exit)
+		p.policy = f.classify(n.Exit)
 	}
-	return places, policies
 }
 
 func number[K comparable](numbers map[K]uint32, k K) uint32 {
@@ -85,36 +87,47 @@ func number[K comparable](numbers map[K]uint32, k K) uint32 {
 }
 
 // classify returns the policy's number, and adds it to those that there are.
-func classify(policies []netmap.ExitPolicy, p netmap.ExitPolicy) (uint16, []netmap.ExitPolicy) {
-	for i := range policies {
-		if policies[i].Equal(p) {
-			return uint16(i), policies
+func (f *Finder) classify(p netmap.ExitPolicy) uint16 {
+	for i := range f.policies {
+		if f.policies[i].Equal(p) {
+			return uint16(i)
 		}
 	}
-	if len(policies) == mostPolicies {
-		return ownPolicy, policies
+	if len(f.policies) == mostPolicies {
+		return ownPolicy
 	}
-	return uint16(len(policies)), append(policies, p)
+	f.policies = append(f.policies, p)
+	return uint16(len(f.policies) - 1)
 }
 
-func (p *place) addNet(net uint64) {
-	switch {
-	case p.net == 0:
-		p.net = net
-	case p.net != net && !slices.Contains(p.nets, net):
-		p.nets = append(p.nets, net)
+func (f *Finder) addNet(i int32, net uint32) {
+	p := &f.places[i]
+	for k := range p.nets {
+		switch p.nets[k] {
+		case net:
+			return
+		case 0:
+			p.nets[k] = net
+			return
+		}
 	}
+	if f.nets == nil {
+		f.nets = make(map[int32][]uint32)
+	}
+	p.more = true
+	f.nets[i] = append(f.nets[i], net)
 }
 
 // neighbourhood stands for the prefix that no two nodes of a route share: /16
-// of IPv4, /32 of IPv6.
-func neighbourhood(a netip.Addr) uint64 {
+// of IPv4, /32 of IPv6. Those of IPv4, and the one of zeros, stand where IPv6
+// has multicast addresses.
+func neighbourhood(a netip.Addr) uint32 {
 	if a = a.Unmap(); a.Is4() {
 		b := a.As4()
-		return 1<<32 | uint64(b[0])<<8 | uint64(b[1])
+		return 0xffff<<16 | uint32(b[0])<<8 | uint32(b[1])
 	}
 	b := a.As16()
-	return 1<<33 | uint64(b[0])<<24 | uint64(b[1])<<16 | uint64(b[2])<<8 | uint64(b[3])
+	return cmp.Or(binary.BigEndian.Uint32(b[:4]), 0xfffe<<16)
 }
 
 // conflict says whether the two nodes must not be on one route.
@@ -123,11 +136,23 @@ func (f *Finder) conflict(i, j int32) bool {
 	switch {
 	case i == j, a.owner == b.owner, a.group != 0 && a.group == b.group, a.key != 0 && a.key == b.key:
 		return true
-	case a.net != 0 && a.net == b.net:
+	case a.nets[0] == b.nets[0] && a.nets[0] != 0:
 		return true
-	case a.nets == nil && b.nets == nil:
+	case a.nets[1] == 0 && b.nets[1] == 0:
 		return false
 	}
-	return slices.Contains(b.nets, a.net) || slices.Contains(a.nets, b.net) ||
-		slices.ContainsFunc(a.nets, func(n uint64) bool { return slices.Contains(b.nets, n) })
+	return f.neighbours(i, j)
+}
+
+// neighbours is conflict for nodes with several addresses.
+func (f *Finder) neighbours(i, j int32) bool {
+	a, b := &f.places[i], &f.places[j]
+	for _, net := range a.nets {
+		if net != 0 && (slices.Contains(b.nets[:], net) || b.more && slices.Contains(f.nets[j], net)) {
+			return true
+		}
+	}
+	return a.more && slices.ContainsFunc(f.nets[i], func(net uint32) bool {
+		return slices.Contains(b.nets[:], net) || b.more && slices.Contains(f.nets[j], net)
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"safing/netmap"
+	"safing/tinker"
 )
 
 // Links that a search looks at, at most. Nodes that say they are linked in
@@ -171,10 +172,19 @@ func (s *search) whyNot(i int32) string {
 	if s.f.isolated(int(i)) {
 		return "it has no link that both ends publish"
 	}
-	if _, err := n.Prekey(s.now); err != nil {
+	if !hasPrekey(n, s.now) {
 		return "it has no prekey for now"
 	}
 	return ""
+}
+
+// hasPrekey says whether hellos can be made for the node. It spares the errors
+// of prekeys for other times, which say a lot.
+func hasPrekey(n *netmap.Node, now time.Time) bool {
+	at := now.Unix()
+	return n.Keys != nil && slices.ContainsFunc(n.Keys.Prekeys, func(p tinker.Prekey) bool {
+		return p.NotBefore <= at && at < p.NotAfter && p.Check(now) == nil
+	})
 }
 
 // mayExit says whether the node may be the exit.
@@ -250,14 +260,15 @@ func (s *search) findStarts() {
 	for e := range s.entrances {
 		at := &s.entrances[e]
 		l := &at.layers[s.want-1]
+		s.starts = slices.Grow(s.starts, len(l.reached))
 		add := func(i int32) {
 			if p := &s.f.places[i]; s.allows[p.policy] && p.flags&netmap.FlagBadExit == 0 && (s.f.places[i].flags&netmap.FlagTrusted != 0 || !s.r.Unencrypted || !s.f.trusted) {
-				s.starts = append(s.starts, start{exit: i, entrance: int32(e), least: at.rtt + l.to[i] + s.away(i)})
+				s.starts = append(s.starts, start{exit: i, entrance: int32(e), least: at.rtt + s.f.least(at.layers, i) + s.away(i)})
 			}
 		}
 		if len(s.r.Exits) > 0 {
 			for _, id := range s.r.Exits {
-				if i, ok := s.f.m.Index(id); ok && l.to[i] < never {
+				if i, ok := s.f.m.Index(id); ok && s.f.least(at.layers, int32(i)) < never {
 					add(int32(i))
 				}
 			}

@@ -3,6 +3,7 @@ package route
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // A table is what the cheapest ways cost that begin at an entry, or at any
@@ -14,13 +15,20 @@ type table struct {
 
 	mu     sync.Mutex
 	layers []layer
+	lazy   [maxNodes]*layer
 }
 
-// A layer is the ways of one length.
+// A layer is the ways of one length, in links.
 type layer struct {
 	to      []cost  // each node, the loads of both ends included
 	least   cost    // of all
 	reached []int32 // the nodes to which there is one
+	via     []int32 // the node before each on the cheapest way; only in the table of any node
+
+	// lazy says that this is the last layer of the table of any node: it reaches
+	// so many nodes, of which a search looks at few, that each is filled in when
+	// it is looked at. Until then it is 0. Access is atomic.
+	lazy bool
 }
 
 // A tableKey says what a table is good for.
@@ -63,15 +71,28 @@ func (f *Finder) table(entry int32, w filter, want int) ([]layer, *table) {
 
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for len(t.layers) < want {
+	full := want
+	if entry < 0 {
+		full--
+	}
+	for len(t.layers) < full {
 		t.layers = append(t.layers, f.nextLayer(t))
 	}
-	return t.layers, t
+	if len(t.layers) >= want {
+		return t.layers[:want], t
+	}
+	if t.lazy[full] == nil {
+		t.lazy[full] = &layer{to: make([]cost, len(f.places)), reached: t.layers[0].reached, lazy: true}
+	}
+	return append(t.layers[:full:full], *t.lazy[full]), t
 }
 
 // nextLayer makes the layer behind those that the table has.
 func (f *Finder) nextLayer(t *table) layer {
 	l := layer{to: make([]cost, len(f.places)), least: never}
+	if t.entry < 0 {
+		l.via = make([]int32, len(f.places))
+	}
 	if len(t.layers) > 0 && t.entry >= 0 {
 		f.push(t, t.layers[len(t.layers)-1], &l)
 	} else {
@@ -82,14 +103,21 @@ func (f *Finder) nextLayer(t *table) layer {
 			case len(t.layers) == 0:
 				l.to[i] = f.places[i].load
 			default:
-				l.to[i] = f.pull(t, int32(i))
+				l.to[i], l.via[i] = f.pull(t.layers, &t.filter, int32(i))
 			}
 		}
 	}
+	reached := 0
+	for _, c := range l.to {
+		if c < never {
+			reached++
+			l.least = min(l.least, c)
+		}
+	}
+	l.reached = make([]int32, 0, reached)
 	for i, c := range l.to {
 		if c < never {
 			l.reached = append(l.reached, int32(i))
-			l.least = min(l.least, c)
 		}
 	}
 	return l
@@ -115,11 +143,41 @@ func (f *Finder) push(t *table, before layer, l *layer) {
 	}
 }
 
+// least returns the least cost of a way to the node in the last layer, or less
+// where that is not known yet.
+func (f *Finder) least(layers []layer, i int32) cost {
+	last := len(layers) - 1
+	l := &layers[last]
+	if !l.lazy {
+		return l.to[i]
+	}
+	if c := atomic.LoadInt32((*int32)(&l.to[i])); c != 0 {
+		return cost(c)
+	}
+	return layers[1].to[i] + leastLink + layers[last-2].least
+}
+
+// exactly is least without a guess.
+func (f *Finder) exactly(at *entrance, i int32) cost {
+	last := len(at.layers) - 1
+	l := &at.layers[last]
+	if !l.lazy {
+		return l.to[i]
+	}
+	to := (*int32)(&l.to[i])
+	c := cost(atomic.LoadInt32(to))
+	if c == 0 {
+		c, _ = f.pull(at.layers[:last], &at.table.filter, i)
+		atomic.StoreInt32(to, int32(c))
+	}
+	return c
+}
+
 // pull returns the least cost of a way to the node that is by one link longer
-// than those of the last layer.
-func (f *Finder) pull(t *table, i int32) cost {
-	before := &t.layers[len(t.layers)-1]
-	best, load := never, f.places[i].load
+// than those of the last layer, and the node before it.
+func (f *Finder) pull(layers []layer, w *filter, i int32) (cost, int32) {
+	before := &layers[len(layers)-1]
+	best, via, load := never, int32(-1), f.places[i].load
 	edges := f.m.Edges(int(i))
 	for e := range edges {
 		rtt := linkCost(&edges[e]) + load
@@ -127,22 +185,23 @@ func (f *Finder) pull(t *table, i int32) cost {
 			break // the others are slower
 		}
 		to := int32(edges[e].To)
-		if rtt+before.to[to] >= best || f.conflict(to, i) || !t.filter.link(edges[e].Crossed) {
+		if rtt+before.to[to] >= best || f.conflict(to, i) || !w.link(edges[e].Crossed) {
 			continue
 		}
 		c := before.to[to]
-		if len(t.layers) == 2 {
-			c = f.second(t, to, i, best-rtt)
+		if len(layers) == 2 && f.conflict(before.via[to], i) {
+			c = f.second(&layers[0], w, to, i, best-rtt)
 		}
-		best = min(best, rtt+c)
+		if rtt+c < best {
+			best, via = rtt+c, to
+		}
 	}
-	return best
+	return best, via
 }
 
 // second is the least cost of a way of one link to the node that begins at none
 // that could not be with the other one; never if it is not below the limit.
-func (f *Finder) second(t *table, i, besides int32, limit cost) cost {
-	begin := &t.layers[0]
+func (f *Finder) second(begin *layer, w *filter, i, besides int32, limit cost) cost {
 	best, load := min(limit, never), f.places[i].load
 	found := never
 	edges := f.m.Edges(int(i))
@@ -152,7 +211,7 @@ func (f *Finder) second(t *table, i, besides int32, limit cost) cost {
 			break
 		}
 		to := int32(edges[e].To)
-		if c := rtt + begin.to[to]; c < best && !f.conflict(to, besides) && !f.conflict(to, i) && t.filter.link(edges[e].Crossed) {
+		if c := rtt + begin.to[to]; c < best && !f.conflict(to, besides) && !f.conflict(to, i) && w.link(edges[e].Crossed) {
 			best, found = c, c
 		}
 	}
