@@ -97,7 +97,7 @@ func (c *Client) takeLocked(n need) *shared {
 		if s.request.Level != n.request.Level || s.request.Country != n.request.Country || known && s.exit().ID != last.ID {
 			continue
 		}
-		if s.suits(n) && s.ready() && s.use() {
+		if s.suitsLocked(n) && s.ready() && s.use() {
 			c.ahead.built = slices.Delete(c.ahead.built, i, i+1)
 			return s
 		}
@@ -164,8 +164,11 @@ func (c *Client) next() (job, bool) {
 	}
 	c.ahead.number++
 	return job{
-		group:   group{level: k.level, ahead: c.ahead.number},
-		request: route.Request{Destination: netip.AddrPortFrom(netip.Addr{}, k.port), Country: k.country, Level: k.level},
+		group: group{level: k.level, ahead: c.ahead.number},
+		request: route.Request{
+			Destination: netip.AddrPortFrom(netip.Addr{}, k.port), Country: k.country, Level: k.level,
+			Requirements: route.Requirements{Unencrypted: unencrypted(k.port)},
+		},
 	}, true
 }
 

@@ -199,7 +199,7 @@ func TestSuits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := s.suits(c.need(r, to)); got != test.want {
+		if got := s.suitsLocked(c.need(r, to)); got != test.want {
 			t.Errorf("%+v: %v", test, got)
 		}
 	}

@@ -49,7 +49,7 @@ func (c *Client) reuse(n need) *shared {
 
 func (c *Client) reuseLocked(n need) *shared {
 	for _, s := range c.circuits[n.group] {
-		if s.suits(n) && s.use() {
+		if s.suitsLocked(n) && s.use() {
 			s.request = n.request
 			if !s.lasts() {
 				c.wakePreparer()

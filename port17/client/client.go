@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"path/filepath"
 	"sync"
 	"time"
@@ -221,73 +220,8 @@ func (c *Client) try(ctx context.Context, f *route.Finder) error {
 	return err
 }
 
-// A Request says what a connection is for.
-type Request struct {
-	// Addr is the destination. Its port is always set; its address need not
-	// be valid if there is a Host.
-	Addr netip.AddrPort
-	// Host is the destination's name. Where Addr has no address, the exit looks
-	// the name up.
-	Host string
-	// App is the application; connections of two never share a circuit.
-	App string
-	// Isolation separates connections of one application in the same way.
-	Isolation string
-	// Level is how tough the route is; the client's if zero.
-	Level route.Level
-	// Country is where the destination is; empty if not known, or if Config.Geo
-	// is to tell.
-	Country string
-	// Shape is how the circuit is padded; the client's if none.
-	Shape shape.Shape
-	// Requirements are what the route has to fulfil. The Delay among them is had
-	// at each node, or the client's if that is longer.
-	route.Requirements
-}
-
-func (r Request) target() (cell.Target, error) {
-	if r.Addr.Addr().IsValid() {
-		t := cell.Target{Addr: r.Addr.Addr().Unmap().WithZone(""), Port: r.Addr.Port()}
-		return t, t.Validate()
-	}
-	return cell.NewTarget(r.Host, r.Addr.Port())
-}
-
-// A group is connections that may share circuits.
-type group struct {
-	app, isolation string
-	level          route.Level
-	cover          circuit.Dialer
-	directory      bool   // of the client's own streams to the directory
-	ahead          uint64 // the number of a circuit that is not any group's yet
-}
-
-// A need is what a connection needs of a circuit.
-type need struct {
-	group   group
-	target  cell.Target
-	request route.Request
-}
-
-func (c *Client) need(r Request, t cell.Target) need {
-	level := max(r.Level, c.config.Level)
-	cover := c.cover(r, level)
-	coverable(&r.Requirements, cover)
-	country := r.Country
-	if country == "" {
-		country = c.config.Geo.Country(t.Addr)
-	}
-	return need{
-		group:  group{app: r.App, isolation: r.Isolation, level: level, cover: cover},
-		target: t,
-		request: route.Request{
-			Destination: netip.AddrPortFrom(t.Addr, t.Port), Country: country, Level: level, Requirements: r.Requirements,
-		},
-	}
-}
-
-// Explain says which route a connection would take and why. It opens nothing,
-// and draws no entry.
+// Explain says which route a new circuit for the connection would take and why.
+// It opens nothing, and draws no entry. The error may be a [*route.NoRouteError].
 func (c *Client) Explain(r Request) (route.Explanation, error) {
 	t, err := r.target()
 	if err != nil {
@@ -297,8 +231,13 @@ func (c *Client) Explain(r Request) (route.Explanation, error) {
 	if err != nil {
 		return route.Explanation{}, err
 	}
-	request := c.need(r, t).request
-	request.Exclude, request.EntryRTT = c.failures.now(), c.entries.rtt()
-	request.Entries = c.sample.chosen(request.Exclude)
-	return f.Explain(request)
+	n := c.need(r, t)
+	n.request.Exclude, n.request.EntryRTT = c.failures.now(), c.entries.rtt()
+	n.request.Entries = c.sample.chosen(n.request.Exclude)
+	if with, ok := c.withLastExit(n.request, n.group); ok {
+		if e, err := f.Explain(with); err == nil {
+			return e, nil
+		}
+	}
+	return f.Explain(n.request)
 }

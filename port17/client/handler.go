@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"reflect"
 	"time"
@@ -18,7 +19,10 @@ import (
 //	GET /v1/map
 //	GET /v1/circuits
 //	GET /v1/events
-//	GET /v1/route?destination=HOST:PORT&app=APP&level=LEVEL
+//	GET /v1/route?destination=HOST:PORT&…
+//
+// [ParseQuery] has the parameters of the last one. Where there is no route, it
+// answers with status 404 and a [NoRouteView].
 func (c *Client) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, c.Status()) })
@@ -38,21 +42,23 @@ func (c *Client) Handler() http.Handler {
 
 func (c *Client) serveRoute(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	request, err := ParseRequest(q.Get("destination"))
-	if err == nil {
-		request.Level, err = route.ParseLevel(q.Get("level"))
-	}
+	request, err := ParseQuery(q)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	request.App = q.Get("app")
 	e, err := c.Explain(request)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusNotFound)
-		return
+	var none *route.NoRouteError
+	switch {
+	case errors.As(err, &none):
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusNotFound)
+		json.NewEncoder(w).Encode(ViewNoRoute(none, e)) //nolint:errcheck // whoever asked has gone
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	default:
+		answer(w, ViewRoute(q.Get("destination"), e))
 	}
-	answer(w, ViewRoute(q.Get("destination"), e))
 }
 
 func (c *Client) serveEvents(w http.ResponseWriter, r *http.Request) {

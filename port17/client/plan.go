@@ -62,16 +62,25 @@ func (c *Client) enterBy(f *route.Finder, r route.Request, g group) (found route
 
 // stable prefers the exit that the group has used last.
 func (c *Client) stable(f *route.Finder, r route.Request, g group) (route.Route, error) {
-	c.mu.Lock()
-	exit, ok := c.exits[g]
-	c.mu.Unlock()
-	if with := r; ok && r.AllowsExit(exit) {
-		with.Exits = []netmap.NodeID{exit.ID}
+	if with, ok := c.withLastExit(r, g); ok {
 		if found, err := f.Find(with); err == nil {
 			return found, nil
 		}
 	}
 	return f.Find(r)
+}
+
+// withLastExit is the request for the exit that the group has used last, if that
+// may be used.
+func (c *Client) withLastExit(r route.Request, g group) (route.Request, bool) {
+	c.mu.Lock()
+	exit, ok := c.exits[g]
+	c.mu.Unlock()
+	if !ok || !r.AllowsExit(exit) {
+		return r, false
+	}
+	r.Exits = []netmap.NodeID{exit.ID}
+	return r, true
 }
 
 // path plans a circuit and returns it with the link to its entry. An entry

@@ -84,9 +84,11 @@ func (s *shared) fits(t cell.Target) bool {
 	return s.exit().Exit.AllowsPort(t.Port)
 }
 
-// suits says whether the circuit does what is needed.
-func (s *shared) suits(n need) bool {
-	return s.fits(n.target) && n.request.Met(route.Route{Nodes: s.nodes(), Crossed: s.crossed})
+// suitsLocked says whether the circuit does what is needed. The caller holds
+// client.mu.
+func (s *shared) suitsLocked(n need) bool {
+	return s.fits(n.target) && n.request.Met(route.Route{Nodes: s.nodes(), Crossed: s.crossed}) &&
+		(!n.request.Unencrypted || s.client.finder == nil || s.client.finder.MayCarryPlain(s.exit()))
 }
 
 // use counts a connection, unless the circuit takes no more.

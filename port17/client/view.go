@@ -81,6 +81,16 @@ type RouteView struct {
 	route.Explanation
 }
 
+// A NoRouteView says why there is no route.
+type NoRouteView struct {
+	Error       string `json:"error"`
+	Nodes       int    `json:"nodes"` // of the route that was asked for
+	Destination string `json:"destination"`
+	// Relaxed are the parts of the request that are each alone in the way.
+	Relaxed  []route.Relaxation `json:"relaxed"`
+	Excluded []route.Exclusion  `json:"excluded"`
+}
+
 // Status returns how the client fares.
 func (c *Client) Status() Status { return c.Overview().Status }
 
@@ -132,6 +142,15 @@ func ViewRoute(destination string, e route.Explanation) RouteView {
 		v.Route = append(v.Route, hopInfo(n))
 	}
 	return v
+}
+
+// ViewNoRoute returns a view of why there is no route.
+func ViewNoRoute(err *route.NoRouteError, e route.Explanation) NoRouteView {
+	relaxed := err.Relaxed()
+	if relaxed == nil {
+		relaxed = []route.Relaxation{}
+	}
+	return NoRouteView{Error: err.Error(), Nodes: err.Nodes, Destination: err.Destination, Relaxed: relaxed, Excluded: e.Excluded}
 }
 
 func hopInfo(n netmap.Node) HopInfo {

@@ -26,7 +26,7 @@ const (
 	// What is on its way through a node waits for one burst of this many bytes
 	// on the average.
 	burst           = 16 << 10
-	unknownCapacity = 1 << 20 // bytes a second, of a node that nobody has measured
+	unknownCapacity = 8 << 20 // bytes a second, of a node that nobody has measured
 	// Who claims more than a gigabit gets no more circuits for it.
 	mostCapacity  = 125 << 20
 	leastCapacity = 16 << 10

@@ -48,6 +48,11 @@ func (f *Finder) Find(r Request) (Route, error) {
 	return s.route(chosen), nil
 }
 
+// MayCarryPlain says whether the node may be the exit of what is not encrypted.
+func (f *Finder) MayCarryPlain(exit netmap.Node) bool {
+	return !f.trusted || exit.Flags&netmap.FlagTrusted != 0
+}
+
 // begin prepares a search.
 func (f *Finder) begin(r *Request) *search {
 	s, _ := f.searches.Get().(*search)

@@ -45,21 +45,27 @@ func (e *NoRouteError) Relaxed() []Relaxation { return e.relaxed() }
 
 // Error implements error. It names what to relax.
 func (e *NoRouteError) Error() string {
-	var parts []string
-	for _, r := range e.Relaxed() {
-		more := ""
-		if r.More {
-			more = "more than "
-		}
-		parts = append(parts, fmt.Sprintf("no route of %d nodes to %s %s; %s%d do when %s is dropped", e.Nodes, e.Destination, r.Asks, more, r.Routes, r.Constraint))
-	}
-	if len(parts) > 0 {
-		return strings.Join(parts, ", ")
+	if all := e.Relaxed(); len(all) > 0 {
+		return fmt.Sprintf("%s of %d nodes to %s %s", ErrNoRoute, e.Nodes, e.Destination, Relaxations(all, func(c string) string { return c }))
 	}
 	if e.Exits == 0 {
 		return fmt.Sprintf("%s: none of the network's nodes allows %s and may be used", ErrNoExit, e.Destination)
 	}
 	return fmt.Sprintf("%s: no %d linked nodes of different owners and networks lead to one of the %d exits that may be used for %s; dropping one requirement alone does not help", ErrNoRoute, e.Nodes, e.Exits, e.Destination)
+}
+
+// Relaxations says which parts of a request are each alone in the way, in one
+// line. The function names what people have asked with, by the constraint.
+func Relaxations(all []Relaxation, name func(constraint string) string) string {
+	var parts []string
+	for _, r := range all {
+		more := ""
+		if r.More {
+			more = "more than "
+		}
+		parts = append(parts, fmt.Sprintf("%s (%s%d do without %s)", r.Asks, more, r.Routes, name(r.Constraint)))
+	}
+	return strings.Join(parts, ", nor one that ")
 }
 
 // Unwrap returns ErrNoExit or ErrNoRoute.

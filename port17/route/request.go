@@ -76,6 +76,9 @@ type Request struct {
 	// the destination or near to it. That counts instead of estimates.
 	EntryRTT map[netmap.NodeID]time.Duration
 	ExitRTT  map[netmap.NodeID]time.Duration
+	// WithoutKeys lets nodes be on the route whose keys are not known. No circuit
+	// can be built over them, until they are.
+	WithoutKeys bool
 	// Now is when the route is to be used; now if zero. Rand is where chance
 	// comes from; that of the program if nil. Both are for simulations.
 	Now  time.Time

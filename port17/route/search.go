@@ -172,7 +172,7 @@ func (s *search) whyNot(i int32) string {
 	if s.f.isolated(int(i)) {
 		return "it has no link that both ends publish"
 	}
-	if !hasPrekey(n, s.now) {
+	if !(s.r.WithoutKeys && n.Keys == nil) && !hasPrekey(n, s.now) {
 		return "it has no prekey for now"
 	}
 	return ""

@@ -92,8 +92,11 @@ func (w world) descriptor(r *rand.Rand, i int) *netmap.Descriptor {
 		net = r.IntN(w.nets)
 	}
 	d.Addresses = []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(20 + net>>8), byte(net), byte(i >> 8), byte(i)}), 17)}
-	if r.IntN(4) == 0 {
-		d.Entrances = []netmap.Entrance{{Wrapping: netmap.QUIC, Addr: netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 1, byte(net >> 8), byte(net), 15: byte(i)}), 17)}}
+	for range r.IntN(3) * r.IntN(4) { // in a network of their own, or in one where others are
+		if net = i; w.nets > 0 {
+			net = r.IntN(8 * w.nets)
+		}
+		d.Entrances = append(d.Entrances, netmap.Entrance{Wrapping: netmap.QUIC, Addr: netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 1, byte(net >> 8), byte(net), 15: byte(i)}), 17)})
 	}
 	if w.asns > 0 {
 		d.ASN = uint32(r.IntN(w.asns))

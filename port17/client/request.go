@@ -1,0 +1,99 @@
+package client
+
+import (
+	"net/netip"
+
+	"safing/port17/cell"
+	"safing/port17/circuit"
+	"safing/port17/route"
+	"safing/port17/shape"
+)
+
+// A Request says what a connection is for.
+type Request struct {
+	// Addr is the destination. Its port is always set; its address need not
+	// be valid if there is a Host.
+	Addr netip.AddrPort
+	// Host is the destination's name. Where Addr has no address, the exit looks
+	// the name up.
+	Host string
+	// App is the application; connections of two never share a circuit.
+	App string
+	// Isolation separates connections of one application in the same way.
+	Isolation string
+	// Level is how tough the route is; the client's if zero.
+	Level route.Level
+	// Country is where the destination is; empty if not known, or if Config.Geo
+	// is to tell.
+	Country string
+	// Shape is how the circuit is padded; the client's if none.
+	Shape shape.Shape
+	// Requirements are what the route has to fulfil. The Delay among them is had
+	// at each node, or the client's if that is longer.
+	route.Requirements
+}
+
+func (r Request) target() (cell.Target, error) {
+	if r.Addr.Addr().IsValid() {
+		t := cell.Target{Addr: r.Addr.Addr().Unmap().WithZone(""), Port: r.Addr.Port()}
+		return t, t.Validate()
+	}
+	return cell.NewTarget(r.Host, r.Addr.Port())
+}
+
+// A group is connections that may share circuits.
+type group struct {
+	app, isolation string
+	level          route.Level
+	cover          circuit.Dialer
+	directory      bool   // of the client\'s own streams to the directory
+	ahead          uint64 // the number of a circuit that is not any group's yet
+}
+
+// A need is what a connection needs of a circuit.
+type need struct {
+	group   group
+	target  cell.Target
+	request route.Request
+}
+
+func (c *Client) need(r Request, t cell.Target) need {
+	level := max(r.Level, c.config.Level)
+	cover := c.cover(r, level)
+	coverable(&r.Requirements, cover)
+	country := r.Country
+	if country == "" {
+		country = c.config.Geo.Country(t.Addr)
+	}
+	r.Unencrypted = r.Unencrypted || unencrypted(t.Port)
+	return need{
+		group:  group{app: r.App, isolation: r.Isolation, level: level, cover: cover},
+		target: t,
+		request: route.Request{
+			Destination: netip.AddrPortFrom(t.Addr, t.Port), Country: country, ASN: c.config.Geo.ASN(t.Addr),
+			Level: level, Requirements: r.Requirements,
+		},
+	}
+}
+
+// unencrypted says whether what is sent to the port can be read by whoever sees
+// it, as a rule. Some of these protocols begin in the clear and may then encrypt
+// (STARTTLS): who is in between can keep them from that.
+func unencrypted(port uint16) bool {
+	switch port {
+	case 20, 21, // FTP
+		23,           // telnet
+		25, 110, 143, // mail
+		43, 70, 79, // whois, gopher, finger
+		53,                         // DNS
+		80, 8000, 8008, 8080, 8088, // web
+		119,                                                             // news
+		194, 6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, // IRC
+		389,           // LDAP
+		512, 513, 514, // rexec, rlogin, rsh and syslog
+		554, // RTSP
+		873: // rsync
+		return true
+	}
+	return false
+}
