@@ -187,7 +187,7 @@ func price(m *netmap.Map, q *Request, nodes []netmap.Node) time.Duration {
 			}
 		}
 	}
-	return total + distance(q, nodes[len(nodes)-1])
+	return total + 2*distance(q, nodes[len(nodes)-1])
 }
 
 // distance is how far the exit is from the destination.

@@ -5,9 +5,9 @@
 // A route leads from an entry over links that both ends have published to an
 // exit whose policy allows the destination. No two of its nodes belong to one
 // owner or group, or have addresses in one /16 (IPv4) or /32 (IPv6). Its cost
-// is an estimated round trip: from the client to the entry, over the links,
-// through nodes that have other things to do, and from the exit to the
-// destination, with a price on networks (AS) that see it more than once. Of the
+// is the estimated time until the first byte comes back: the round trips from the
+// client to the entry, over the links, through nodes that have other things to
+// do, and two from the exit to the destination, with a price on networks (AS) that see it more than once. Of the
 // routes that cost nearly as little as the cheapest one is drawn, by how much
 // its narrowest node carries, so that not everybody takes the same; at the level
 // extreme cost does not matter. Entries are drawn apart from that, by

@@ -179,7 +179,9 @@ type Parts struct {
 	Entry time.Duration `json:"entry"` // from the client to the entry and back
 	Links time.Duration `json:"links"`
 	Load  time.Duration `json:"load"` // waiting in nodes
-	Exit  time.Duration `json:"exit"` // from the exit to the destination and back; 0 if nothing is known of that
+	// Exit is for the way from the exit to the destination and back, twice: the
+	// exit shakes hands first. It is 0 if nothing is known of that.
+	Exit time.Duration `json:"exit"`
 	// Networks is the price on networks that see the route more than once.
 	Networks time.Duration `json:"networks"`
 }

@@ -90,8 +90,9 @@ type Route struct {
 	Nodes []netmap.Node
 	// Crossed is what the links between them cross, one fewer than nodes.
 	Crossed []*netmap.Crossed
-	// Cost is the estimated round trip to the destination, and what networks
-	// that see the route more than once add to it.
+	// Cost is the estimated time until the first byte comes back, without what
+	// the destination needs for it, and a price on networks that see the route
+	// more than once.
 	Cost  time.Duration
 	Parts Parts
 }

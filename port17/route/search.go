@@ -237,7 +237,9 @@ func (s *search) exitAllows(i int32) bool {
 	return true
 }
 
-// away is how far the exit is from the destination.
+// away is what the way from the exit to the destination costs. It is gone twice
+// until the first byte comes back: the exit has to shake hands before it can send
+// what came with the first flight.
 func (s *search) away(i int32) cost {
 	p := &s.f.places[i]
 	c := cost(0)
@@ -252,7 +254,7 @@ func (s *search) away(i int32) cost {
 			c = rtt
 		}
 	}
-	return c
+	return 2 * c
 }
 
 // findStarts finds out where routes may begin and end.

@@ -19,6 +19,7 @@ type world struct {
 	owners, groups, keys int      // of which the nodes have one; 0 for none, or each its own owner
 	nets, asns           int      // the same
 	countries            []string // where nodes are
+	near                 int      // every other link is to the nearest of so many nodes
 	crossed              int      // networks and countries that a link crosses besides its ends, at most
 	trusted, bad         float64  // parts of the nodes
 }
@@ -111,8 +112,11 @@ func (w world) descriptor(r *rand.Rand, i int) *netmap.Descriptor {
 func (w world) link(r *rand.Rand, ds []*netmap.Descriptor) {
 	linked := make(map[[2]int]bool)
 	for i := range ds {
-		for range (w.degree + 1) / 2 {
+		for k := range (w.degree + 1) / 2 {
 			j := r.IntN(len(ds))
+			if k%2 == 1 {
+				j = w.nearest(r, ds, i, j)
+			}
 			if i == j || linked[[2]int{i, j}] || linked[[2]int{j, i}] {
 				continue
 			}
@@ -132,6 +136,21 @@ func (w world) link(r *rand.Rand, ds []*netmap.Descriptor) {
 	}
 }
 
+// nearest returns the node that is the nearest to i of j and a few others.
+func (w world) nearest(r *rand.Rand, ds []*netmap.Descriptor, i, j int) int {
+	from, _ := geo.CountryPlace(ds[i].Country)
+	best := j
+	for range w.near {
+		k := r.IntN(len(ds))
+		a, _ := geo.CountryPlace(ds[k].Country)
+		b, _ := geo.CountryPlace(ds[best].Country)
+		if i != k && from.Distance(a) < from.Distance(b) {
+			best = k
+		}
+	}
+	return best
+}
+
 // big is a world of 10,000 nodes of 2,000 owners in 60 countries.
 func big(t testing.TB) *netmap.Map {
 	t.Helper()
@@ -142,6 +161,6 @@ func big(t testing.TB) *netmap.Map {
 			codes = append(codes, c)
 		}
 	}
-	w := world{nodes: 10000, degree: 32, owners: 2000, groups: 4000, nets: 3000, asns: 800, crossed: 4, countries: codes, trusted: 0.2, bad: 0.01}
+	w := world{nodes: 10000, degree: 32, near: 16, owners: 2000, groups: 4000, nets: 3000, asns: 800, crossed: 4, countries: codes, trusted: 0.2, bad: 0.01}
 	return w.build(t, r)
 }
