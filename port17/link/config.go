@@ -26,9 +26,9 @@ type Config struct {
 	// identity, which Peer then returns: a responder by its reply, an initiator
 	// by its proof if it sends one.
 	Authenticated func(*Link)
-	// Descriptor is what a responder publishes now, as it has signed it. An
-	// initiator that asks for a prekey which the responder does not have gets
-	// it with the refusal: the link's error is a [tinker.RetryError] then.
+	// Descriptor is the keys that a responder publishes now, as it has signed
+	// them. An initiator that asks for a prekey which the responder does not have
+	// gets them with the refusal: the link's error is a [tinker.RetryError] then.
 	Descriptor func() []byte
 	// At is when the node's prekeys are looked at, if its keys may be out of date:
 	// the node has newer ones then, and sends them. Zero means now.
