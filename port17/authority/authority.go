@@ -31,7 +31,7 @@ const (
 type Config struct {
 	Network *netmap.Network    // which names the authority among others
 	Key     ed25519.PrivateKey // as GenerateKey returns it
-	State   string             // folder of the database
+	State   string             // folder of the database, and of a policy
 	Limits  Limits
 	// Transport carries requests to the other authorities; nil is the usual one.
 	Transport http.RoundTripper
@@ -51,13 +51,17 @@ type Authority struct {
 	validity time.Duration
 	log      *slog.Logger
 
-	witnesses Witnesses
-	store     *store
-	nodes     *registry
-	limits    *limits
-	mirror    *directory.Mirror
-	peers     []*peer
-	forwards  []*forwarder
+	witnesses  Witnesses
+	store      *store
+	nodes      *registry
+	statements *statements
+	// policyFile may hold a policy of suites (safing/tinker/policy), which is on
+	// the map if enough of the authorities have the same one.
+	policyFile string
+	limits     *limits
+	mirror     *directory.Mirror
+	peers      []*peer
+	forwards   []*forwarder
 
 	// appending is held while the log grows. It is taken before mu.
 	appending sync.Mutex
@@ -102,7 +106,7 @@ func New(ctx context.Context, c Config) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := newSigner(c.Network.Name, c.Key)
+	s, err := NewSigner(c.Network.Name, c.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +119,8 @@ func New(ctx context.Context, c Config) (*Authority, error) {
 	}
 	a := &Authority{
 		network: c.Network, quorum: q, signer: s, schedule: newSchedule(period, q.rounds()), period: period, validity: validity,
-		witnesses: c.Witnesses, log: c.Log, nodes: newRegistry(maxBytes), limits: newLimits(c.Limits), mirror: directory.NewMirror(directory.MirrorConfig{}),
+		witnesses: c.Witnesses, log: c.Log, nodes: newRegistry(maxBytes),
+		statements: newStatements(c.Network), policyFile: filepath.Join(c.State, "policy"), limits: newLimits(c.Limits), mirror: directory.NewMirror(directory.MirrorConfig{}),
 		peers: newPeers(q, s.KeyHash(), c.Transport), dirty: make(chan struct{}, 1), progressed: make(chan struct{}, 1),
 	}
 	for _, p := range a.peers {
@@ -162,16 +167,11 @@ func (a *Authority) alone() bool { return len(a.peers) == 0 }
 func (a *Authority) load(ctx context.Context) error {
 	var forgotten []digest
 	err := a.store.objects(ctx, func(p parcel, received time.Time) {
-		o, err := openObject(p, received)
+		gone, err := a.remember(p, received)
 		if err != nil {
-			forgotten = append(forgotten, p.hash()) // by an older program; the node publishes again
-			return
+			gone = append(gone, p.hash()) // by an older program, or of an authority that is no more
 		}
-		if gone, _, err := a.nodes.put(o); err == nil {
-			forgotten = append(forgotten, gone...)
-		} else {
-			forgotten = append(forgotten, o.hash)
-		}
+		forgotten = append(forgotten, gone...)
 	})
 	if err != nil {
 		return err
@@ -201,6 +201,24 @@ func (a *Authority) load(ctx context.Context) error {
 		a.log.Info("the newest map on disk is not valid any more", "error", err)
 	}
 	return nil
+}
+
+// remember takes an object from disk, and returns which it replaces.
+func (a *Authority) remember(p parcel, received time.Time) (forgotten []digest, err error) {
+	if p.Kind == kindStatement {
+		s, err := a.network.OpenStatement(p.Signed)
+		if err != nil {
+			return nil, err
+		}
+		forgotten, _, err = a.statements.put(s)
+		return forgotten, err
+	}
+	o, err := openObject(p, received)
+	if err != nil {
+		return nil, err
+	}
+	forgotten, _, err = a.nodes.put(o)
+	return forgotten, err
 }
 
 // Close ends the authority and waits for it.

@@ -19,6 +19,7 @@ import (
 //
 //	POST /v1/descriptors             a signed descriptor; 204, 422 with the reason, 413, 429
 //	POST /v1/keys                    signed keys; the same
+//	POST /v1/statements              what an authority's operator has signed; the same
 //	GET  /v1/map, /v1/keys/{hash}    as directory.Mirror does
 //	GET  /v1/health                  200
 //	GET  /log/…                      the log of maps (c2sp.org/tlog-tiles)
@@ -35,6 +36,7 @@ func (a *Authority) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/descriptors", a.serveAdd("descriptor is", netmap.MaxDescriptor, a.Add))
 	mux.HandleFunc("POST /v1/keys", a.serveAdd("keys are", netmap.MaxKeys, a.AddKeys))
+	mux.HandleFunc("POST /v1/statements", a.serveAdd("statement is", netmap.MaxStatement, a.AddStatement))
 	mux.Handle("GET /v1/map", a.mirror)
 	mux.Handle("GET /v1/keys/{hash}", a.mirror)
 	mux.Handle("GET /v1/health", a.mirror)
@@ -93,6 +95,9 @@ func (a *Authority) serveMessage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	content, author, err := openMessage(a.quorum, time.Now(), message)
+	if err == nil && !a.limits.authors.take(author) {
+		err = fmt.Errorf("%w from the authority %s", errTooMuch, a.quorum.urls[author])
+	}
 	if err != nil {
 		refuse(w, err)
 		return

@@ -25,7 +25,7 @@ type traitor struct {
 func (c *council) betray(i int) *traitor {
 	c.t.Helper()
 	c.stop(i)
-	s, err := newSigner("test", c.keys[i])
+	s, err := NewSigner("test", c.keys[i])
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestFlood(t *testing.T) {
 			t.Errorf("%d descriptors of one node are kept", kept)
 		}
 		stranger := &traitor{c, h.signer, 2}
-		if stranger.signer, _ = newSigner("test", ed25519.NewKeyFromSeed(make([]byte, 32))); stranger.send(0) != http.StatusUnprocessableEntity {
+		if stranger.signer, _ = NewSigner("test", ed25519.NewKeyFromSeed(make([]byte, 32))); stranger.send(0) != http.StatusUnprocessableEntity {
 			t.Error("a message of a stranger was taken")
 		}
 		c.publish(1, 0, 1)

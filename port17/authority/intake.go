@@ -49,6 +49,10 @@ func (a *Authority) take(ctx context.Context, p parcel) error {
 // takeFromPeer takes what another authority has passed on. It may be older than
 // what we have: others may name it.
 func (a *Authority) takeFromPeer(ctx context.Context, p parcel) error {
+	if p.Kind == kindStatement {
+		_, err := a.keepStatement(ctx, p)
+		return err
+	}
 	if a.nodes.object(p.hash()) != nil {
 		return nil
 	}

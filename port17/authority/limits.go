@@ -28,6 +28,8 @@ const (
 	defaultSourceRate = 20
 	sourceBurst       = 1024
 	maxBuckets        = 64 << 10
+	authorRate        = 40 // messages of another authority in a second
+	authorBurst       = 400
 )
 
 func (l Limits) withDefaults() Limits {
@@ -75,6 +77,7 @@ func (b *buckets[K]) take(key K) bool {
 type limits struct {
 	descriptors, keys *buckets[netmap.NodeID]
 	sources           *buckets[netip.Prefix]
+	authors           *buckets[uint32]
 }
 
 func newLimits(l Limits) *limits {
@@ -83,6 +86,7 @@ func newLimits(l Limits) *limits {
 		descriptors: newBuckets[netmap.NodeID](l.NodeRate, nodeBurst),
 		keys:        newBuckets[netmap.NodeID](l.NodeRate, nodeBurst),
 		sources:     newBuckets[netip.Prefix](l.SourceRate, sourceBurst),
+		authors:     newBuckets[uint32](authorRate, authorBurst),
 	}
 }
 

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
+	"unicode/utf8"
 
 	"safing/netmap"
 )
@@ -64,8 +67,7 @@ func (a *Authority) renew(ctx context.Context) error {
 		return err
 	}
 	now := time.Now().UTC().Truncate(time.Second)
-	v := &vote{author: a.signer.KeyHash(), period: now, opinions: a.opinions(time.Now().Add(maxSkew))}
-	c, err := a.compile(ctx, now, []*vote{v})
+	c, err := a.compile(ctx, now, []*vote{a.opinion(now, time.Now().Add(maxSkew))})
 	if err != nil {
 		return err
 	}
@@ -116,8 +118,7 @@ func (a *Authority) castVote(ctx context.Context, period time.Time) (ballot, []b
 		b, err := openBallot(a.quorum, signed)
 		return b, body, err
 	}
-	v := &vote{author: a.signer.KeyHash(), period: period, opinions: a.opinions(period.Add(-a.schedule.margin()))}
-	b, body, err := makeBallot(v, a.signer, a.quorum.network)
+	b, body, err := makeBallot(a.opinion(period, period.Add(-a.schedule.margin())), a.signer, a.quorum.network)
 	if err != nil {
 		return ballot{}, nil, err
 	}
@@ -127,19 +128,38 @@ func (a *Authority) castVote(ctx context.Context, period time.Time) (ballot, []b
 	return b, body, a.store.putVote(ctx, period, signed, body)
 }
 
-// opinions returns what we say of each node from which something was published
-// until then.
-func (a *Authority) opinions(until time.Time) []opinion {
-	all := a.nodes.opinions(until)
-	for i := range all {
-		all[i].Reachable = true
+// opinion returns what we say of the network and of each node from which
+// something was published until then.
+func (a *Authority) opinion(period, until time.Time) *vote {
+	v := &vote{author: a.signer.KeyHash(), period: period, opinions: a.nodes.opinions(until), statements: a.statements.notes()}
+	for i := range v.opinions {
+		v.opinions[i].Reachable = true
 	}
-	return all
+	var err error
+	if v.policy, err = readPolicy(a.policyFile); err != nil {
+		a.log.Error("the policy of suites is left out", "error", err)
+	}
+	return v
+}
+
+// readPolicy returns the text in the file; nothing if there is none.
+func readPolicy(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case err != nil:
+		return "", err
+	case len(b) > maxPolicy || !utf8.Valid(b):
+		return "", fmt.Errorf("%s has %d bytes, at most %d of text are allowed", path, len(b), maxPolicy)
+	}
+	return string(b), nil
 }
 
 // compile makes the map that the votes want.
 func (a *Authority) compile(ctx context.Context, period time.Time, votes []*vote) (*candidate, error) {
-	t := &tally{quorum: a.quorum, facts: make(map[digest]facts)}
+	inForce, standing := a.statements.standingIn(votes, period)
+	t := &tally{quorum: a.quorum, facts: make(map[digest]facts), standing: standing}
 	for _, d := range a.quorum.agreed(votes) {
 		if o := a.nodes.object(d); o != nil {
 			t.facts[d] = o.facts
@@ -149,19 +169,40 @@ func (a *Authority) compile(ctx context.Context, period time.Time, votes []*vote
 	if err != nil {
 		return nil, err
 	}
-	nodes := make([]netmap.Node, 0, len(members))
-	list := make([]listing, 0, len(members))
-	for _, m := range members {
-		d, k := a.nodes.object(m.descriptor), a.nodes.object(m.keys)
-		if d == nil || k == nil {
-			return nil, fmt.Errorf("what node %s has published is forgotten", m.id.Short())
-		}
-		nodes = append(nodes, netmap.Node{Descriptor: d.descriptor, Keys: k.keys, Flags: m.flags(), Measured: m.capacity})
-		list = append(list, listing{ID: m.id, Descriptor: m.descriptor, Keys: m.keys})
+	nodes, list, err := a.listed(members)
+	if err != nil {
+		return nil, err
 	}
 	m, err := netmap.New(a.quorum.network, 0, period, period, nodes)
 	if err != nil {
 		return nil, err
 	}
+	appeals, err := t.appeals(votes)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range inForce {
+		n := netmap.Notice{Signed: s.Signed}
+		if s.Moderation != nil {
+			n.Appeal = appeals[s.Moderation.Node]
+		}
+		m.Notices = append(m.Notices, n)
+	}
+	m.Policy = []byte(a.quorum.agreedPolicy(votes))
 	return a.propose(ctx, period, m, list)
+}
+
+// listed looks up what the members have published.
+func (a *Authority) listed(members []member) ([]netmap.Node, []listing, error) {
+	nodes := make([]netmap.Node, 0, len(members))
+	list := make([]listing, 0, len(members))
+	for _, m := range members {
+		d, k := a.nodes.object(m.descriptor), a.nodes.object(m.keys)
+		if d == nil || k == nil {
+			return nil, nil, fmt.Errorf("what node %s has published is forgotten", m.id.Short())
+		}
+		nodes = append(nodes, netmap.Node{Descriptor: d.descriptor, Keys: k.keys, Flags: m.flags(), Measured: m.capacity})
+		list = append(list, listing{ID: m.id, Descriptor: m.descriptor, Keys: m.keys})
+	}
+	return nodes, list, nil
 }

@@ -39,7 +39,7 @@ func openObject(p parcel, received time.Time) (*object, error) {
 			return nil, err
 		}
 		o.descriptor = d
-		o.facts = facts{id: d.ID, published: d.Published, binding: d.Binding(), closed: d.Closed, capacity: d.Capacity}
+		o.facts = facts{id: d.ID, published: d.Published, binding: d.Binding(), closed: d.Closed, capacity: d.Capacity, appeal: d.Appeal}
 	case kindKeys:
 		k, err := netmap.OpenKeys(p.Signed)
 		if err != nil {

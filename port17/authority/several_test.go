@@ -28,7 +28,9 @@ type council struct {
 	// witnesses are asked instead of the network's, if there are any.
 	witnesses Witnesses
 	prekeys   []tinker.Prekey
-	load      int // of nodes that publish, in percent
+	// What nodes publish of themselves.
+	load   int // percent
+	appeal string
 }
 
 // newCouncil starts n authorities of which k have to agree.
@@ -103,7 +105,7 @@ func (c *council) post(i int, path string, body []byte) *http.Response {
 // publish sends descriptor and keys of a node to authorities.
 func (c *council) publish(seed byte, to ...int) {
 	c.t.Helper()
-	signed := descriptor(c.t, seed, time.Now(), func(d *netmap.Descriptor) { d.Load = c.load })
+	signed := descriptor(c.t, seed, time.Now(), func(d *netmap.Descriptor) { d.Load, d.Appeal = c.load, c.appeal })
 	d, err := netmap.OpenDescriptor(signed)
 	if err != nil {
 		c.t.Fatal(err)

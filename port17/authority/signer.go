@@ -26,7 +26,9 @@ type signer struct {
 	text string // the verifier key
 }
 
-func newSigner(network string, key ed25519.PrivateKey) (note.Signer, error) {
+// NewSigner returns what signs notes with an authority's key, as GenerateKey
+// returns it, in the name of the network.
+func NewSigner(network string, key ed25519.PrivateKey) (note.Signer, error) {
 	if len(key) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("the authority's key has %d bytes, not %d", len(key), ed25519.PrivateKeySize)
 	}

@@ -12,7 +12,7 @@ func TestSigner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := newSigner("test", key)
+	signer, err := NewSigner("test", key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,10 +27,10 @@ func TestSigner(t *testing.T) {
 	if n, err := note.Open(signed, note.VerifierList(verifier)); err != nil || n.Text != "hello\n" {
 		t.Errorf("opened: %v, %v", n, err)
 	}
-	if _, err := newSigner("test", key[:31]); err == nil || !strings.Contains(err.Error(), "has 31 bytes, not 64") {
+	if _, err := NewSigner("test", key[:31]); err == nil || !strings.Contains(err.Error(), "has 31 bytes, not 64") {
 		t.Errorf("a short key: %v", err)
 	}
-	if _, err := newSigner("two words", key); err == nil || !strings.Contains(err.Error(), `"two words"`) {
+	if _, err := NewSigner("two words", key); err == nil || !strings.Contains(err.Error(), `"two words"`) {
 		t.Errorf("a name that notes cannot have: %v", err)
 	}
 }

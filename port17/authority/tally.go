@@ -18,26 +18,8 @@ type facts struct {
 	binding   [32]byte
 	closed    bool
 	capacity  uint64 // that the node declares; 0 if it does not
+	appeal    string // to moderators
 }
-
-// A ruling is what a statement of an authority says about a node.
-type ruling struct {
-	author uint32
-	node   netmap.NodeID
-	action action
-	date   time.Time
-	hash   digest // of the statement
-}
-
-// An action is what a ruling asks for.
-type action uint8
-
-const (
-	suspend action = iota + 1
-	restore
-	trust
-	distrust
-)
 
 // A member is a node as the votes have it on the map.
 type member struct {
@@ -62,9 +44,9 @@ func (m *member) flags() (f netmap.Flags) {
 // A tally counts votes. It is a pure function of its fields and the votes, so
 // that all who count the same votes have the same map.
 type tally struct {
-	quorum  *quorum
-	facts   map[digest]facts // of all that agreed returns
-	rulings []ruling         // of the statements in the votes
+	quorum   *quorum
+	facts    map[digest]facts // of all that agreed returns
+	standing *netmap.Standing // what the statements in the votes come to
 }
 
 // byNode gathers what the votes say of each node.
@@ -111,10 +93,9 @@ func keys(o *opinion) []digest        { return o.Keys }
 
 // members returns who is on the map, sorted by identity.
 func (t *tally) members(votes []*vote) ([]member, error) {
-	rulings := t.inForce()
 	var all []member
 	for id, opinions := range byNode(votes) {
-		m, listed, err := t.member(id, opinions, rulings[id])
+		m, listed, err := t.member(id, opinions)
 		if err != nil {
 			return nil, err
 		}
@@ -126,7 +107,7 @@ func (t *tally) members(votes []*vote) ([]member, error) {
 	return all, nil
 }
 
-func (t *tally) member(id netmap.NodeID, opinions []*opinion, rulings map[action]int) (member, bool, error) {
+func (t *tally) member(id netmap.NodeID, opinions []*opinion) (member, bool, error) {
 	k := t.quorum.threshold
 	reachable, badExit := 0, 0
 	var measured []uint64
@@ -137,7 +118,7 @@ func (t *tally) member(id netmap.NodeID, opinions []*opinion, rulings map[action
 			measured = append(measured, o.Capacity)
 		}
 	}
-	if reachable < k || rulings[suspend] >= k {
+	if reachable < k || t.standing.Suspended(id) {
 		return member{}, false, nil
 	}
 	descriptor, prekeys, err := t.newest(id, opinions)
@@ -150,7 +131,7 @@ func (t *tally) member(id netmap.NodeID, opinions []*opinion, rulings map[action
 	}
 	m := member{
 		id: id, descriptor: descriptor, keys: prekeys,
-		trusted: rulings[trust] >= k, badExit: badExit >= k, capacity: t.capacity(measured),
+		trusted: t.standing.Trusted(id), badExit: badExit >= k, capacity: t.capacity(measured),
 	}
 	if d.capacity > 0 {
 		m.capacity = min(m.capacity, d.capacity)
@@ -216,29 +197,20 @@ func (t *tally) capacity(measured []uint64) uint64 {
 	return measured[min((len(measured)-1)/2, len(measured)-1-f)]
 }
 
-// inForce counts for each node how many authorities ask for an action: of each
-// kind the newest ruling of an authority counts.
-func (t *tally) inForce() map[netmap.NodeID]map[action]int {
-	type key struct {
-		author uint32
-		node   netmap.NodeID
-		kind   bool // whether it is about trust
-	}
-	newest := make(map[key]ruling)
-	for _, r := range t.rulings {
-		k := key{r.author, r.node, r.action == trust || r.action == distrust}
-		if old, ok := newest[k]; !ok || cmp.Or(r.date.Compare(old.date), compareDigests(r.hash, old.hash)) > 0 {
-			newest[k] = r
+// appeals returns what nodes answer to moderators, of the nodes that the votes
+// know.
+func (t *tally) appeals(votes []*vote) (map[netmap.NodeID]string, error) {
+	appeals := make(map[netmap.NodeID]string)
+	for id, opinions := range byNode(votes) {
+		all, err := t.sorted(id, opinions, descriptors)
+		if err != nil {
+			return nil, err
+		}
+		if len(all) > 0 {
+			appeals[id] = t.facts[all[0]].appeal
 		}
 	}
-	counts := make(map[netmap.NodeID]map[action]int)
-	for k, r := range newest {
-		if counts[k.node] == nil {
-			counts[k.node] = make(map[action]int)
-		}
-		counts[k.node][r.action]++
-	}
-	return counts
+	return appeals, nil
 }
 
 func compareDigests(a, b digest) int { return bytes.Compare(a[:], b[:]) }

@@ -83,7 +83,7 @@ func TestTally(t *testing.T) {
 		for i, o := range test.opinions {
 			votes = append(votes, &vote{author: uint32(i), opinions: []opinion{o}})
 		}
-		got, err := (&tally{quorum: q, facts: all}).members(votes)
+		got, err := (&tally{quorum: q, facts: all, standing: nobody()}).members(votes)
 		if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(member{})); err != nil || diff != "" {
 			t.Errorf("%s: %v\n%s", name, err, diff)
 		}
@@ -101,45 +101,53 @@ func TestTallyOfSpecialNodes(t *testing.T) {
 	}
 	up := opinion{ID: id, Descriptors: named("d"), Keys: named("k"), Reachable: true, Capacity: 50}
 	closed := map[digest]facts{someDigest("d"): {id: id, closed: true}, someDigest("k"): {id: id}}
-	if got, err := (&tally{quorum: q, facts: closed}).members(votes(up)); err != nil || got != nil {
+	if got, err := (&tally{quorum: q, facts: closed, standing: nobody()}).members(votes(up)); err != nil || got != nil {
 		t.Errorf("a closed node is listed: %v, %v", got, err)
 	}
 	declared := map[digest]facts{someDigest("d"): {id: id, capacity: 40}, someDigest("k"): {id: id}}
-	if got, err := (&tally{quorum: q, facts: declared}).members(votes(up)); err != nil || got[0].capacity != 40 {
+	if got, err := (&tally{quorum: q, facts: declared, standing: nobody()}).members(votes(up)); err != nil || got[0].capacity != 40 {
 		t.Errorf("more than the node declares: %v, %v", got, err)
 	}
-	if _, err := (&tally{quorum: q}).members(votes(up)); err == nil {
+	if _, err := (&tally{quorum: q, standing: nobody()}).members(votes(up)); err == nil {
 		t.Error("no error where a descriptor is missing")
 	}
 }
 
-func TestRulings(t *testing.T) {
+// nobody is what no statements come to.
+func nobody() *netmap.Standing { return (&netmap.Network{Threshold: 1}).Stand(nil, period()) }
+
+// judgement is an authority's statement about a node, as it is when it was read.
+func judgement(author int, id netmap.NodeID, a netmap.Action, day int) netmap.Statement {
+	date := period().AddDate(0, 0, day-10)
+	return netmap.Statement{
+		Authority: author, Date: date, Signed: []byte(fmt.Sprint(author, id, a, day)),
+		Moderation: &netmap.Moderation{Node: id, Action: a, Date: date},
+	}
+}
+
+func TestStanding(t *testing.T) {
 	q, _ := assembly(t, 3, 2)
 	id := netmap.NodeID{1}
 	var votes []*vote
 	for i := range uint32(3) {
 		votes = append(votes, &vote{author: i, opinions: []opinion{{ID: id, Descriptors: named("d"), Keys: named("k"), Reachable: true}}})
 	}
-	rule := func(author uint32, day int, a action) ruling {
-		return ruling{author: author, node: id, action: a, date: period().AddDate(0, 0, day), hash: someDigest(fmt.Sprint(author, day, a))}
-	}
+	judge := func(author, day int, a netmap.Action) netmap.Statement { return judgement(author, id, a, day) }
 	for name, test := range map[string]struct {
-		rulings         []ruling
+		statements      []netmap.Statement
 		listed, trusted bool
 	}{
-		"none":              {nil, true, false},
-		"one suspends":      {[]ruling{rule(0, 1, suspend)}, true, false},
-		"one does so twice": {[]ruling{rule(0, 1, suspend), rule(0, 2, suspend)}, true, false},
-		"two suspend":       {[]ruling{rule(0, 1, suspend), rule(1, 2, suspend)}, false, false},
-		"one restores":      {[]ruling{rule(0, 1, suspend), rule(1, 2, suspend), rule(1, 3, restore)}, true, false},
-		"older restores":    {[]ruling{rule(0, 1, suspend), rule(1, 2, suspend), rule(1, 1, restore)}, false, false},
-		"trust is apart":    {[]ruling{rule(0, 1, suspend), rule(1, 2, suspend), rule(1, 3, trust)}, false, false},
-		"one trusts":        {[]ruling{rule(0, 1, trust)}, true, false},
-		"two trust":         {[]ruling{rule(0, 1, trust), rule(2, 1, trust)}, true, true},
-		"one has doubts":    {[]ruling{rule(0, 1, trust), rule(2, 1, trust), rule(2, 2, distrust)}, true, false},
-		"of another node":   {[]ruling{rule(0, 1, trust), {author: 1, node: netmap.NodeID{2}, action: trust}}, true, false},
+		"one suspends":     {[]netmap.Statement{judge(0, 1, netmap.Suspend)}, true, false},
+		"two suspend":      {[]netmap.Statement{judge(0, 1, netmap.Suspend), judge(1, 2, netmap.Suspend)}, false, false},
+		"one restores":     {[]netmap.Statement{judge(0, 1, netmap.Suspend), judge(1, 2, netmap.Suspend), judge(1, 3, netmap.Restore)}, true, false},
+		"trust is apart":   {[]netmap.Statement{judge(0, 1, netmap.Suspend), judge(1, 2, netmap.Suspend), judge(1, 3, netmap.Trust)}, false, false},
+		"one trusts":       {[]netmap.Statement{judge(0, 1, netmap.Trust)}, true, false},
+		"two trust":        {[]netmap.Statement{judge(0, 1, netmap.Trust), judge(2, 1, netmap.Trust)}, true, true},
+		"of another node":  {[]netmap.Statement{judge(0, 1, netmap.Trust), judgement(1, netmap.NodeID{2}, netmap.Trust, 1)}, true, false},
+		"later than these": {[]netmap.Statement{judge(0, 1, netmap.Suspend), judge(1, 11, netmap.Suspend)}, true, false},
 	} {
-		got, err := (&tally{quorum: q, facts: published(id, "d", "k"), rulings: test.rulings}).members(votes)
+		standing := (&netmap.Network{Threshold: 2}).Stand(test.statements, period())
+		got, err := (&tally{quorum: q, facts: published(id, "d", "k"), standing: standing}).members(votes)
 		if err != nil || len(got) == 1 != test.listed || test.listed && got[0].trusted != test.trusted {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
@@ -150,16 +158,16 @@ func TestRulings(t *testing.T) {
 // ones as there may be, who say anything.
 type hostileElection struct {
 	tally
-	votes    []*vote
-	honest   int
-	measured map[netmap.NodeID][]uint64 // by honest authorities
+	votes      []*vote
+	statements []netmap.Statement
+	measured   map[netmap.NodeID][]uint64 // by honest authorities
 }
 
 func newHostileElection(t *rapid.T) *hostileElection {
 	k := rapid.IntRange(1, 4).Draw(t, "k")
 	n := rapid.IntRange(k, 2*k-1).Draw(t, "n")
 	q, _ := assembly(t, n, k)
-	e := &hostileElection{tally: tally{quorum: q, facts: make(map[digest]facts)}, honest: k, measured: make(map[netmap.NodeID][]uint64)}
+	e := &hostileElection{tally: tally{quorum: q, facts: make(map[digest]facts)}, measured: make(map[netmap.NodeID][]uint64)}
 	for author := range uint32(n) {
 		v := &vote{author: author, period: period()}
 		for node := range byte(4) {
@@ -179,6 +187,7 @@ func newHostileElection(t *rapid.T) *hostileElection {
 		}
 		e.votes = append(e.votes, v)
 	}
+	e.standing = (&netmap.Network{Threshold: k}).Stand(e.statements, period())
 	return e
 }
 
@@ -189,9 +198,9 @@ func (e *hostileElection) corrupt(t *rapid.T, author uint32, o *opinion) {
 		o.Descriptors = named(fmt.Sprint("withheld", o.ID))
 		o.Keys = named(fmt.Sprint("withheld keys", o.ID))
 	}
-	for _, a := range []action{suspend, trust} {
-		if rapid.Bool().Draw(t, "rule") {
-			e.rulings = append(e.rulings, ruling{author: author, node: o.ID, action: a})
+	for _, a := range []netmap.Action{netmap.Suspend, netmap.Trust} {
+		if rapid.Bool().Draw(t, "judge") {
+			e.statements = append(e.statements, judgement(int(author), o.ID, a, 1))
 		}
 	}
 }
@@ -228,7 +237,6 @@ func TestOrderOfVotesDoesNotMatter(t *testing.T) {
 		seed := rapid.Uint64().Draw(t, "seed")
 		order := rand.New(rand.NewPCG(seed, 0))
 		order.Shuffle(len(e.votes), func(i, j int) { e.votes[i], e.votes[j] = e.votes[j], e.votes[i] })
-		order.Shuffle(len(e.rulings), func(i, j int) { e.rulings[i], e.rulings[j] = e.rulings[j], e.rulings[i] })
 		got, err := e.members(e.votes)
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(member{})); err != nil || diff != "" {
 			t.Fatal(err, diff)

@@ -18,12 +18,11 @@ import (
 
 // Bounds of a vote.
 const (
-	maxVote       = 8 << 20 // bytes of its body
-	maxBallot     = 8 << 10 // bytes of its note, with the signatures of all
-	maxNamed      = 2       // descriptors, or keys, that a vote names of one node
-	maxStatements = 256     // of one authority
-	maxStatement  = 2 << 10 // bytes of a statement
-	maxPolicy     = 16 << 10
+	maxVote       = 16 << 20 // bytes of its body
+	maxBallot     = 8 << 10  // bytes of its note, with the signatures of all
+	maxNamed      = 2        // descriptors, or keys, that a vote names of one node
+	maxStatements = 4096     // of all authorities, as many as a map has
+	maxPolicy     = 64 << 10 // bytes
 )
 
 // errVote means that a vote is malformed.
@@ -103,14 +102,14 @@ func (v *vote) validate() error {
 	switch {
 	case len(v.opinions) > maxNodes:
 		return fmt.Errorf("%w: it names %d nodes, at most %d are allowed", errVote, len(v.opinions), maxNodes)
-	case len(v.statements) > maxStatements*maxAuthorities:
+	case len(v.statements) > maxStatements:
 		return fmt.Errorf("%w: it has %d statements", errVote, len(v.statements))
 	case len(v.policy) > maxPolicy || !utf8.ValidString(v.policy):
 		return fmt.Errorf("%w: its policy has %d bytes, at most %d of text are allowed", errVote, len(v.policy), maxPolicy)
 	}
 	for _, s := range v.statements {
-		if len(s) > maxStatement || !utf8.ValidString(s) {
-			return fmt.Errorf("%w: a statement has %d bytes, at most %d of text are allowed", errVote, len(s), maxStatement)
+		if len(s) > netmap.MaxStatement || !utf8.ValidString(s) {
+			return fmt.Errorf("%w: a statement has %d bytes, at most %d of text are allowed", errVote, len(s), netmap.MaxStatement)
 		}
 	}
 	for i, o := range v.opinions {

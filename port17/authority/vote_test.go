@@ -27,7 +27,7 @@ func assembly(t rapid.TB, n, k int) (*quorum, []note.Signer) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		signer, err := newSigner("test", key)
+		signer, err := NewSigner("test", key)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,8 +152,8 @@ func TestVoteBounds(t *testing.T) {
 		"three":           func(v *vote) { v.opinions[0].Keys = []digest{{1}, {2}, {3}} },
 		"nothing":         func(v *vote) { v.opinions[0].Keys = []digest{{}} },
 		"nodes":           func(v *vote) { v.opinions = make([]opinion, maxNodes+1) },
-		"statements":      func(v *vote) { v.statements = make([]string, maxStatements*maxAuthorities+1) },
-		"long statement":  func(v *vote) { v.statements = []string{strings.Repeat("x", maxStatement+1)} },
+		"statements":      func(v *vote) { v.statements = make([]string, maxStatements+1) },
+		"long statement":  func(v *vote) { v.statements = []string{strings.Repeat("x", netmap.MaxStatement+1)} },
 		"binary":          func(v *vote) { v.statements = []string{"\xff"} },
 		"long policy":     func(v *vote) { v.policy = strings.Repeat("x", maxPolicy+1) },
 		"binary policy":   func(v *vote) { v.policy = "\xff" },
@@ -169,9 +169,9 @@ func TestVoteBounds(t *testing.T) {
 
 // manyStatements fit each for itself, and not together.
 func manyStatements() []string {
-	all := make([]string, maxStatements*maxAuthorities)
+	all := make([]string, maxStatements)
 	for i := range all {
-		all[i] = strings.Repeat("x", maxStatement)
+		all[i] = strings.Repeat("x", netmap.MaxStatement)
 	}
 	return all
 }

@@ -25,6 +25,12 @@ func (c *Client) PublishKeys(ctx context.Context, signed []byte) error {
 	return c.publish(ctx, "keys", "/v1/keys", signed)
 }
 
+// PublishStatement sends to all authorities what the operator of one has signed.
+// It is enough if one of them takes it: they pass it on.
+func (c *Client) PublishStatement(ctx context.Context, signed []byte) error {
+	return c.publish(ctx, "statement", "/v1/statements", signed)
+}
+
 func (c *Client) publish(ctx context.Context, what, path string, signed []byte) error {
 	authorities := c.config.Network.Authorities
 	errs := make([]error, len(authorities))
