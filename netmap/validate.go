@@ -118,6 +118,10 @@ func (d *Descriptor) validateLinks() error {
 	return nil
 }
 
+// CheckAppeal says whether a descriptor can have the text as its Appeal. The
+// error wraps [ErrDescriptor].
+func CheckAppeal(text string) error { return checkText("appeal", text, 0, maxAppeal) }
+
 func checkText(what, text string, least, most int) error {
 	if len(text) < least || len(text) > most || !utf8.ValidString(text) {
 		return fmt.Errorf("%w: its %s has %d bytes, want %d to %d of UTF-8", ErrDescriptor, what, len(text), least, most)

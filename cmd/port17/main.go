@@ -15,6 +15,7 @@ type grammar struct {
 	Client     clientCommand      `cmd:"" help:"Offer the network as a SOCKS5 proxy, for TCP and UDP, and as an HTTP CONNECT proxy."`
 	Node       nodeCommand        `cmd:"" help:"Run a node."`
 	Authority  authorityCommand   `cmd:"" help:"Run the authority of a network."`
+	Owner      ownerCommand       `cmd:"" help:"Make the key of who runs nodes, and prove which nodes are theirs."`
 	Witness    witnessCommand     `cmd:"" help:"Run a witness, which makes sure that networks have one log of their maps."`
 	Map        mapCommand         `cmd:"" help:"Print which nodes there are."`
 	Status     statusCommand      `cmd:"" help:"Print how a running client fares, and its circuits."`

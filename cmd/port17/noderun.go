@@ -19,12 +19,15 @@ import (
 type nodeRun struct{}
 
 // Run runs the node until ctx ends, and then drains it.
-func (*nodeRun) Run(ctx context.Context, io command.IO, o *nodeOptions) error {
+func (*nodeRun) Run(ctx context.Context, io command.IO, o *nodeOptions, file settingsFile) error {
 	config, err := o.config()
 	if err != nil {
 		return err
 	}
 	if config.Identity, err = o.identity(); err != nil {
+		return err
+	}
+	if err := o.checkOwner(config.Identity); err != nil {
 		return err
 	}
 	config.Log = logTo(io, o.Verbose)
@@ -50,6 +53,7 @@ func (*nodeRun) Run(ctx context.Context, io command.IO, o *nodeOptions) error {
 	fmt.Fprintf(io.Out, "ready listen=%s id=%s\n", n.Addr(), n.ID())
 	var beside sync.WaitGroup
 	beside.Go(func() { watchdog(ctx, n, config.Log) })
+	beside.Go(func() { followAppeal(ctx, n, string(file), config.Log) })
 	beside.Go(func() { config.Geo.Follow(ctx, geoInterval, config.Log) })
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // while it drains, too
 	defer stop()

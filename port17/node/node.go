@@ -52,6 +52,13 @@ type Config struct {
 	// What the descriptor says of the node.
 	Name, Owner, Group, Country, Contact string
 	ASN                                  uint32
+	// OwnerKey and OwnerProof are the owner's, both or neither: see
+	// [netmap.SignOwner].
+	OwnerKey   netmap.OwnerKey
+	OwnerProof netmap.OwnerProof
+	// Appeal is the operator's answer to what authorities say of the node;
+	// [Node.SetAppeal] changes it.
+	Appeal string
 	// Geo tells Country and ASN where they are not set. Nil knows nothing.
 	Geo        *geo.DB
 	Exit       netmap.ExitPolicy
@@ -148,6 +155,7 @@ type Node struct {
 	mu         sync.Mutex
 	descriptor *netmap.Descriptor // the last that was signed
 	public     *netmap.Keys       // the last that were signed; nil before
+	appeal     string             // for the next descriptor
 	m          *netmap.Map
 	neighbours map[netmap.NodeID][]*link.Link    // that have proved who they are, the newest last; never empty
 	wanted     map[netmap.NodeID]bool            // to which there should be links
@@ -231,6 +239,7 @@ func (n *Node) makeKeys() error {
 	c := n.config
 	d := &netmap.Descriptor{
 		ID: n.id, Name: c.Name, Owner: c.Owner, Group: c.Group, Country: c.Country, ASN: c.ASN,
+		OwnerKey: c.OwnerKey, OwnerProof: c.OwnerProof, Appeal: c.Appeal,
 		Exit: c.Exit, Version: Version, Contact: c.Contact, Published: time.Now().UTC(),
 		MaxDelay: max(c.MaxDelay, 0).Truncate(time.Millisecond), MaxPadding: max(c.MaxPadding, 0),
 	}
@@ -251,7 +260,7 @@ func (n *Node) makeKeys() error {
 	if err != nil {
 		return fmt.Errorf("start node: %w", err)
 	}
-	n.keys, n.descriptor = keys, d
+	n.keys, n.descriptor, n.appeal = keys, d, d.Appeal
 	return nil
 }
 

@@ -107,7 +107,7 @@ func samePrekeys(a, b []tinker.Prekey) bool {
 // to those that the node wants, and then to the nearest ones.
 func (n *Node) currentLocked() *netmap.Descriptor {
 	d := *n.descriptor
-	d.Links, d.Closed = nil, n.refusal() != 0
+	d.Links, d.Closed, d.Appeal = nil, n.refusal() != 0, n.appeal
 	for id, links := range n.neighbours {
 		if n.m == nil {
 			break
@@ -147,7 +147,7 @@ func (n *Node) outdated() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	is, was := n.currentLocked(), n.descriptor
-	return n.public == nil || is.Closed != was.Closed ||
+	return n.public == nil || is.Closed != was.Closed || is.Appeal != was.Appeal ||
 		!slices.EqualFunc(is.Links, was.Links, func(a, b netmap.Link) bool { return a.To == b.To }) ||
 		!samePrekeys(n.keys.Public(), n.public.Prekeys)
 }
