@@ -107,22 +107,25 @@ func (s *simulation) fates(ctx context.Context, all []selection) (fates []Fate, 
 	return fates, nil
 }
 
-// budgets add servers to the world, as many as it can have.
+// budgets add servers to the world, as many as it can have, who claim this or
+// that.
 func (s *simulation) budgets(ctx context.Context) (found []Exposure, err error) {
-	for _, count := range servers {
-		if count > len(s.w.Nodes) || len(s.w.Nodes)+count > MaxNodes {
-			break
-		}
-		more, err := s.w.withHostile(count, s.Seed)
-		if err != nil {
-			return nil, err
-		}
-		all, err := s.choose(ctx, more, min(s.Tunnels, budgetTunnels))
-		if err != nil {
-			return nil, err
-		}
-		for _, one := range all {
-			found = append(found, one.tunnels.exposed(more.hostile()))
+	for _, claims := range []Claims{Truthful, Physical, Shameless} {
+		for _, count := range servers {
+			if count > len(s.w.Nodes) || len(s.w.Nodes)+count > MaxNodes {
+				break
+			}
+			more, err := s.w.withHostile(count, claims, s.Seed)
+			if err != nil {
+				return nil, err
+			}
+			all, err := s.choose(ctx, more, min(s.Tunnels, budgetTunnels))
+			if err != nil {
+				return nil, err
+			}
+			for _, one := range all {
+				found = append(found, one.tunnels.exposed(more.hostile()))
+			}
 		}
 	}
 	return found, nil
@@ -208,19 +211,25 @@ func fateChart(all []Fate) Chart {
 	return c
 }
 
+// budgetChart shows the first level by claims, and Tor.
 func budgetChart(all []Exposure, labels []string) Chart {
 	c := Chart{
 		Name: "attack-budget", Title: "Tunnels whose both ends an adversary has who adds servers", X: Axis{Label: "euros a year", Log: true},
-		Y: Axis{Label: "part of tunnels", Percent: true},
+		Y: Axis{Label: "part of tunnels", Log: true, Percent: true, Min: 1e-4, Max: 1},
 	}
-	for i, label := range labels {
+	of := len(all) / 3 // of one kind of claims
+	add := func(label string, from, which int) {
 		l := Line{Label: label}
-		for k := i; k < len(all); k += len(labels) {
-			l.Points = append(l.Points, [2]float64{float64(Cost(servers[k/len(labels)])), all[k].Ends})
+		for k := from + which; k < from+of; k += len(labels) {
+			l.Points = append(l.Points, [2]float64{float64(Cost(servers[(k-from)/len(labels)])), all[k].Ends})
 		}
 		c.Lines = append(c.Lines, l)
 		last := l.Points[len(l.Points)-1]
 		c.Description += fmt.Sprintf("%s: %s for %.0f euros. ", label, percent(last[1]), last[0])
 	}
+	for claims := Truthful; claims <= Shameless; claims++ {
+		add(labels[0]+", who "+claims.String(), of*int(claims), 0)
+	}
+	add(labels[len(labels)-1], 0, len(labels)-1)
 	return c
 }

@@ -44,7 +44,7 @@ type BarGroup struct {
 const (
 	chartWidth, chartHeight = 760, 440
 	plotLeft, plotRight     = 70, 740
-	plotTop, plotBottom     = 90, 380
+	plotTop, plotBottom     = 112, 380
 	mostTicks               = 8
 )
 
@@ -80,17 +80,21 @@ func (c Chart) SVG() string {
 	return b.String()
 }
 
-// legend writes what the series are above the plot.
+// legend writes what the series are above the plot, in two rows at most.
 func legend(b *strings.Builder, labels []string, bars bool) {
-	x := float64(plotLeft)
+	x, y := float64(plotLeft), 54
 	for i, label := range labels {
-		if bars {
-			fmt.Fprintf(b, `<rect class="bar s%d" x="%.0f" y="48" width="14" height="12"/>`, i%colours, x)
-		} else {
-			fmt.Fprintf(b, `<path class="line s%d" stroke-dasharray="%s" d="M%.0f 54h26"/>`, i%colours, dashes[i%colours], x)
+		wide := 52 + 6.6*float64(len([]rune(label)))
+		if x+wide > plotRight+20 && x > plotLeft {
+			x, y = plotLeft, y+20
 		}
-		fmt.Fprintf(b, `<text x="%.0f" y="59">%s</text>`+"\n", x+32, html.EscapeString(label))
-		x += 52 + 7*float64(len([]rune(label)))
+		if bars {
+			fmt.Fprintf(b, `<rect class="bar s%d" x="%.0f" y="%d" width="14" height="12"/>`, i%colours, x, y-6)
+		} else {
+			fmt.Fprintf(b, `<path class="line s%d" stroke-dasharray="%s" d="M%.0f %dh26"/>`, i%colours, dashes[i%colours], x, y)
+		}
+		fmt.Fprintf(b, `<text x="%.0f" y="%d">%s</text>`+"\n", x+32, y+5, html.EscapeString(label))
+		x += wide
 	}
 }
 

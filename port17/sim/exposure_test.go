@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"testing"
+	"time"
 
 	"safing/netmap"
 	"safing/port17/route"
@@ -112,7 +113,7 @@ func TestOverTime(t *testing.T) {
 
 func TestHostileNodes(t *testing.T) {
 	w := testWorld(t, 100)
-	more, err := w.withHostile(30, 1)
+	more, err := w.withHostile(30, Shameless, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,10 +127,16 @@ func TestHostileNodes(t *testing.T) {
 		}
 		owners[n.Owner] = true
 	}
+	if got := more.claimed(100, 101); got != time.Millisecond {
+		t.Errorf("hostile nodes claim %s between themselves", got)
+	}
+	if got, want := more.claimed(100, 1), w.RTT(more.Nodes[100].Site, w.Nodes[1].Site); got != want {
+		t.Errorf("others measure %s, want %s", got, want)
+	}
 	if a := more.hostile(); countTrue(a.nodes) != 30 {
 		t.Errorf("the adversary has %d", countTrue(a.nodes))
 	}
-	if _, err := w.withHostile(MaxNodes, 1); err == nil {
+	if _, err := w.withHostile(MaxNodes, Truthful, 1); err == nil {
 		t.Error("too many were added")
 	}
 }

@@ -15,6 +15,8 @@ const (
 	// meshRounds is how often all nodes choose their neighbours, each time by the
 	// links that came of the time before.
 	meshRounds = 5
+	// hostileRounds are enough for some nodes that join later.
+	hostileRounds = 2
 	// meshProbes is to how many others each measures the round trip in a round,
 	// besides its neighbours.
 	meshProbes = 24
@@ -30,12 +32,12 @@ type links struct {
 // links lets the nodes find each other by the code that they run, from nothing
 // on, as in a network that has just been started and has had some time.
 func (w *World) links() ([][]int, error) {
-	w.joined.once.Do(func() { w.joined.to, w.joined.err = w.join() })
+	w.joined.once.Do(func() { w.joined.to, w.joined.err = w.join(nil, meshRounds) })
 	return w.joined.to, w.joined.err
 }
 
-// join makes the links.
-func (w *World) join() ([][]int, error) {
+// join makes the links, in so many rounds, of those that the first nodes have.
+func (w *World) join(before [][]int, rounds int) ([][]int, error) {
 	nodes, err := w.bare()
 	if err != nil {
 		return nil, err
@@ -44,7 +46,13 @@ func (w *World) join() ([][]int, error) {
 	for i := range j.measured {
 		j.measured[i] = make(map[netmap.NodeID]time.Duration)
 	}
-	for round := range meshRounds {
+	for i, to := range before {
+		j.to[i] = slices.Clone(to)
+		for _, k := range to {
+			j.measured[i][nodes[k].ID] = w.claimed(i, k)
+		}
+	}
+	for round := range rounds {
 		if err := j.round(uint64(round)); err != nil {
 			return nil, err
 		}

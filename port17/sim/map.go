@@ -78,16 +78,6 @@ func (w *World) descriptors() ([]netmap.Node, error) {
 	return nodes, nil
 }
 
-// claimed is the round trip that both ends of a link publish. Hostile nodes
-// claim the least that counts for links among themselves: nobody can check it.
-func (w *World) claimed(i, j int) time.Duration {
-	a, b := &w.Nodes[i], &w.Nodes[j]
-	if a.Hostile && b.Hostile {
-		return time.Millisecond
-	}
-	return w.RTT(a.Site, b.Site)
-}
-
 // crossed is what a trace from one node to another shows.
 func (w *World) crossed(i, j int) netmap.Crossed {
 	var numbers []uint32

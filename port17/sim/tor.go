@@ -12,20 +12,21 @@ import (
 // least half of all have no more capacity; exits and guards are drawn by
 // capacity, weighted as the directory authorities do to even out the load
 // (https://spec.torproject.org/dir-spec/computing-consensus.html). No two of a
-// path are of one owner or /16. A client keeps one guard.
+// path are of one owner or /16. A client keeps one guard. Of hostile nodes every
+// other one is no exit: exits are hardly drawn as guards.
 //
 // What it leaves out: guards that fail, and circuits that are built ahead and
 // used by several requests.
 type Tor struct {
 	w                    *World
-	guard                []bool
+	guard, exits         []bool
 	guards, exit, middle *drawer
 	chosen               []int // guard of each client
 }
 
 // NewTor prepares the selection.
 func NewTor(w *World) *Tor {
-	t := &Tor{w: w, guard: make([]bool, len(w.Nodes)), chosen: make([]int, len(w.Clients))}
+	t := &Tor{w: w, guard: make([]bool, len(w.Nodes)), exits: make([]bool, len(w.Nodes)), chosen: make([]int, len(w.Clients))}
 	var capacities []uint64
 	for _, n := range w.Nodes {
 		capacities = append(capacities, n.Capacity)
@@ -34,20 +35,20 @@ func NewTor(w *World) *Tor {
 	median := capacities[len(capacities)/2]
 	var sums classes
 	for i, n := range w.Nodes {
-		t.guard[i] = n.Stable && n.Capacity >= median
-		sums.add(t.guard[i], n.Exit, float64(n.Capacity))
+		t.guard[i], t.exits[i] = n.Stable && n.Capacity >= median, n.Exit && !(n.Hostile && i%2 == 0)
+		sums.add(t.guard[i], t.exits[i], float64(n.Capacity))
 	}
 	if sums.G+sums.D == 0 { // a tiny world
+		sums = classes{}
 		for i, n := range w.Nodes {
 			t.guard[i] = true
-			sums.G, sums.D = 0, 0
-			sums.add(true, n.Exit, float64(n.Capacity))
+			sums.add(true, t.exits[i], float64(n.Capacity))
 		}
 	}
 	weights := sums.weights()
 	by := func(weight func(guard, exit bool) float64) *drawer {
 		return newDrawer(len(w.Nodes), func(i int) float64 {
-			return float64(w.Nodes[i].Capacity) * weight(t.guard[i], w.Nodes[i].Exit)
+			return float64(w.Nodes[i].Capacity) * weight(t.guard[i], t.exits[i])
 		})
 	}
 	t.guards, t.middle, t.exit = by(weights.guard), by(weights.middle), by(weights.exit)

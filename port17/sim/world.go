@@ -82,6 +82,7 @@ type World struct {
 	distances  [][]float64
 	blocks     *blocks
 	joined     *links
+	claims     Claims // of hostile nodes
 }
 
 // New makes the world that the configuration and its seed say; the same again
