@@ -169,7 +169,10 @@ func (a Axis) text(v float64) string {
 	if a.Percent {
 		return strconv.FormatFloat(100*v, 'g', 3, 64) + " %"
 	}
-	if v >= 10_000 {
+	switch {
+	case v >= 999_999:
+		return strconv.FormatFloat(v/1e6, 'g', 6, 64) + " M"
+	case v >= 9999:
 		return strconv.FormatFloat(v/1000, 'g', 6, 64) + " k"
 	}
 	return strconv.FormatFloat(v, 'g', 4, 64)
