@@ -6,10 +6,12 @@
 //	         prober ── partner ── exit ──► Server: a page, in plain and in TLS
 //	Measure  prober ── partner ── node ── exit ──► Server: bytes, for five seconds
 //
-// A [Prober] works on one node at a time for each call, and keeps nothing. A
-// [Server] is where circuits lead to: it answers requests of its prober and of
-// nobody else, with bytes that nobody can foresee. Without one a prober knows no
-// more than whether nodes can be reached.
+//	Scanner  both, for all nodes in turn, within a budget ──► Opinion of each
+//
+// A [Prober] works on one node at a time for each call, and keeps nothing; a
+// [Scanner] remembers. A [Server] is where circuits lead to: it answers requests of
+// its prober and of nobody else, with bytes that nobody can foresee. Without one a
+// prober knows no more than whether nodes can be reached.
 //
 // Capacity is measured as Tor's sbws does (https://sbws.readthedocs.io): with real
 // transfers through the node and others that are known to be faster, so that

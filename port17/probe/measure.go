@@ -27,7 +27,8 @@ var ErrNoPath = errors.New("there is no path to measure it on")
 // no more than so many, nor than Config.MostBytes, and says how fast they came. The
 // other nodes of the circuit are drawn anew each time; the slowest of all limits
 // the rate, so that the best of some measurements is the node's. An exit is
-// measured as one, in the second place; others in the middle of three.
+// measured as one, in the second place; others in the middle of three, or
+// in the first place if no neighbour is fast enough to be before them.
 //
 // The bytes are not known before they come, so the node cannot make them up. The
 // first fifth of the time does not count, as a connection is slow at its start,
@@ -72,8 +73,8 @@ func (p *Prober) path(ctx context.Context, n netmap.Node, m *netmap.Map) (nodes 
 		return nil, to, false
 	}
 	entries := partners(n, m, func(e netmap.Node) bool { return e.ID != last.ID })
-	if len(entries) == 0 {
-		return []netmap.Node{n, last}, to, true
+	if len(entries) == 0 || entries[0].Measured < min(2*n.Measured, last.Measured/2) {
+		return []netmap.Node{n, last}, to, true // as the entry would be what is measured
 	}
 	return []netmap.Node{entries[0], n, last}, to, true
 }
