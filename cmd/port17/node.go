@@ -55,6 +55,7 @@ type nodeOptions struct {
 	Metrics        string            `help:"Address and port of this machine on which Prometheus gets the node's metrics, such as 127.0.0.1:9117." placeholder:"ADDR" toml:"metrics"`
 	MirrorListen   string            `help:"Address and port on which anybody gets the network's map from the node, in plain HTTP; everything in it is signed. Circuits get it without that, too." name:"mirror-listen" placeholder:"ADDR" toml:"mirror_listen"`
 	Drain          span              `help:"How long circuits that the node has may go on when it is told to stop. A second signal ends it at once." default:"60s" toml:"drain"`
+	Trace          bool              `help:"Trace the paths to neighbours once a day, and publish which networks and countries they cross, as far as the location databases know." default:"true" negatable:"" toml:"trace"`
 	geoFiles
 	passphraseFile
 	Verbose bool `help:"Log what a developer wants to see." short:"v" toml:"verbose"`
@@ -97,7 +98,7 @@ func (o *nodeOptions) config() (node.Config, error) {
 		OwnerKey: o.OwnerKey, OwnerProof: o.OwnerProof, Appeal: o.Appeal,
 		Country: o.Country, ASN: o.ASN, Contact: o.Contact, Exit: policy, State: o.State, MaxLinks: o.MaxLinks, Parallel: o.Parallel,
 		ExitLimits: node.ExitLimits{Connections: o.MaxConnections, CircuitRate: o.ConnectRate, DestinationRate: o.TargetRate},
-		Rate:       uint64(o.Rate), Burst: uint64(o.Burst), MonthlyVolume: uint64(o.MonthlyVolume),
+		Rate:       uint64(o.Rate), Burst: uint64(o.Burst), MonthlyVolume: uint64(o.MonthlyVolume), NoTrace: !o.Trace,
 	}, nil
 }
 

@@ -95,7 +95,7 @@ func lone(t testing.TB) (*Node, circuit.Hop) {
 		id:     d.ID, keys: keys, exit: newExit(netmap.ExitPolicy{}, nil, ExitLimits{}),
 		circuits: circuits{limit: maxCircuits}, handshakes: newHandshakes(maxHandshakes), maxCells: maxCells,
 		tight:      make(chan struct{}, 1),
-		neighbours: make(map[netmap.NodeID][]*link.Link), links: make(map[*link.Link]bool),
+		neighbours: make(map[netmap.NodeID][]*link.Link), prospects: newProspects(), links: make(map[*link.Link]bool),
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	n.running.Go(n.handshake)

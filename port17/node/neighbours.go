@@ -1,10 +1,7 @@
 package node
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -12,6 +9,7 @@ import (
 	"safing/netmap"
 	"safing/port17/cell"
 	"safing/port17/link"
+	"safing/port17/mesh"
 )
 
 const (
@@ -24,54 +22,34 @@ const (
 	mostRedial  = 5 * time.Minute
 	steady      = time.Minute
 
+	courtesy     = 5 * time.Second
+	mostFailures = 3 // in a row, then another node is chosen in addition
+
 	// doubtful is for how long a link may owe the answer to a ping: then it has
 	// perhaps broken, and others are better.
 	doubtful = 5 * time.Second
 )
 
-// follow keeps the map and the links that it asks for.
+// follow keeps the map, on which neighbours are chosen.
 func (n *Node) follow(ctx context.Context) {
 	n.directory.Watch(ctx, func(m *netmap.Map) { //nolint:errcheck // it ends with the context
 		n.mu.Lock()
 		n.m = m
 		n.mu.Unlock()
-		n.connect(ctx)
-		n.touchIfNew(m)
+		n.rethink()
 	})
 }
 
-// connect sees to it that the nodes are dialled to which there should be links.
-func (n *Node) connect(ctx context.Context) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	clear(n.wanted)
-	if n.usableLocked() == nil || ctx.Err() != nil || n.refusal() == cell.ShuttingDown {
-		return
-	}
-	for _, other := range n.wantedLocked() {
-		n.wanted[other.ID] = true
-		if news, ok := n.held[other.ID]; ok {
-			select {
-			case news <- struct{}{}:
-			default:
-			}
-			continue
-		}
-		news := make(chan struct{}, 1)
-		n.held[other.ID] = news
-		n.running.Go(func() { n.hold(ctx, other.ID, news) })
-	}
-}
-
-// hold keeps links to a node for as long as they are wanted. News are that
-// there is another map.
+// hold keeps links to a node for as long as they are wanted, unless the other
+// side does. News are that there is another map, or no link any more.
 func (n *Node) hold(ctx context.Context, id netmap.NodeID, news <-chan struct{}) {
 	var tried time.Time // when the descriptor was published with which the node was dialled last
-	renewed, alive := false, 0
+	renewed, covered, waited, alive, failures := false, false, false, 0, 0
 	over := make(chan time.Duration, n.config.Parallel) // how long links have lasted
 	pause := backoff.Backoff{Least: leastRedial, Most: mostRedial}
-	next := time.NewTimer(0)
+	next := time.NewTimer(n.courtesy(id))
 	defer next.Stop()
+	defer n.reachable(id)
 	for {
 		select {
 		case <-ctx.Done():
@@ -86,7 +64,7 @@ func (n *Node) hold(ctx context.Context, id netmap.NodeID, news <-chan struct{})
 		case <-news:
 			renewed = true
 		case <-next.C: // from before the news, it may be
-			renewed = false
+			renewed, waited = false, true
 		}
 		if alive == n.config.Parallel {
 			continue // one more would wait for ever to say that it is over
@@ -99,7 +77,17 @@ func (n *Node) hold(ctx context.Context, id netmap.NodeID, news <-chan struct{})
 			tried = time.Time{}
 			continue
 		}
-		if renewed && to.Published.Equal(tried) {
+		if n.covered(id) {
+			covered = true
+			next.Stop()
+			continue
+		}
+		if covered { // no more: the other side has a moment to come back
+			covered, tried = false, to.Published
+			next.Reset(max(n.courtesy(id), leastRedial))
+			continue
+		}
+		if renewed && (to.Published.Equal(tried) || !waited && n.courtesy(id) > 0) {
 			continue
 		}
 		tried = to.Published // if that has changed, it may be elsewhere or have other prekeys
@@ -109,9 +97,14 @@ func (n *Node) hold(ctx context.Context, id netmap.NodeID, news <-chan struct{})
 			if ctx.Err() == nil {
 				n.config.Log.Info("no link to a node", "node", id.Short(), "error", err)
 			}
+			if failures++; failures == mostFailures {
+				n.unreach(id)
+			}
 			next.Reset(pause.Next())
 			continue
 		}
+		failures = 0
+		n.reachable(id)
 		if alive++; alive < n.config.Parallel {
 			next.Reset(0)
 		}
@@ -122,6 +115,41 @@ func (n *Node) hold(ctx context.Context, id netmap.NodeID, news <-chan struct{})
 			}
 			over <- time.Since(begun)
 		})
+	}
+}
+
+// courtesy is how long to wait before a node is dialled that may dial this one:
+// of two that want each other only one should.
+func (n *Node) courtesy(id netmap.NodeID) time.Duration {
+	if mesh.First(n.id, id) {
+		return 0
+	}
+	return courtesy
+}
+
+// covered says whether the other side keeps links to this node.
+func (n *Node) covered(id netmap.NodeID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.ContainsFunc(n.neighbours[id], accepted)
+}
+
+// unreach has another node chosen in addition to one that can't be reached.
+func (n *Node) unreach(id netmap.NodeID) {
+	n.mu.Lock()
+	n.unreachable[id] = true
+	n.mu.Unlock()
+	n.rethink()
+}
+
+// reachable takes that back.
+func (n *Node) reachable(id netmap.NodeID) {
+	n.mu.Lock()
+	was := n.unreachable[id]
+	delete(n.unreachable, id)
+	n.mu.Unlock()
+	if was {
+		n.rethink()
 	}
 }
 
@@ -171,6 +199,9 @@ func (n *Node) keep(id netmap.NodeID, l *link.Link) {
 	links := append(n.neighbours[id], l)
 	first := len(links) == 1
 	n.neighbours[id] = links[max(0, len(links)-maxParallel):]
+	if first {
+		n.since[id] = time.Now()
+	}
 	n.mu.Unlock()
 	n.running.Go(func() {
 		if n.awaitRTT(l); first {
@@ -181,6 +212,11 @@ func (n *Node) keep(id netmap.NodeID, l *link.Link) {
 		left := slices.DeleteFunc(n.neighbours[id], func(o *link.Link) bool { return o == l })
 		if n.neighbours[id] = left; len(left) == 0 {
 			delete(n.neighbours, id)
+			delete(n.since, id)
+			delete(n.unwanted, id)
+			if news, ok := n.held[id]; ok {
+				tell(news)
+			}
 		}
 		n.mu.Unlock()
 		if len(left) == 0 {
@@ -211,45 +247,4 @@ func (n *Node) usableLocked() *netmap.Map {
 		return nil
 	}
 	return n.m
-}
-
-// wantedLocked returns the nodes that this one should dial: those nearest by a
-// hash over both identities, so that both ends agree, and of two that want each
-// other only one dials.
-func (n *Node) wantedLocked() []netmap.Node {
-	var wanted []netmap.Node
-	for _, other := range nearest(n.m, n.id, n.config.MaxLinks) {
-		if bytes.Compare(n.id[:], other.ID[:]) < 0 ||
-			!slices.ContainsFunc(nearest(n.m, other.ID, n.config.MaxLinks), func(o netmap.Node) bool { return o.ID == n.id }) {
-			wanted = append(wanted, other)
-		}
-	}
-	return wanted
-}
-
-// nearest returns the count nodes nearest to the one with the identity.
-func nearest(m *netmap.Map, id netmap.NodeID, count int) []netmap.Node {
-	type candidate struct {
-		netmap.Node
-		distance [32]byte
-	}
-	var all []candidate
-	for _, other := range m.Nodes {
-		if other.ID != id {
-			all = append(all, candidate{other, distance(id, other.ID)})
-		}
-	}
-	slices.SortFunc(all, func(a, b candidate) int { return bytes.Compare(a.distance[:], b.distance[:]) })
-	var nodes []netmap.Node
-	for _, c := range all[:min(count, len(all))] {
-		nodes = append(nodes, c.Node)
-	}
-	return nodes
-}
-
-func distance(a, b netmap.NodeID) [32]byte {
-	if cmp.Compare(string(a[:]), string(b[:])) > 0 {
-		a, b = b, a
-	}
-	return sha256.Sum256(append(a[:], b[:]...))
 }

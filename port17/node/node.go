@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"safing/internal/geo"
+	"safing/internal/traceroute"
 	"safing/netmap"
 	"safing/port17/cell"
 	"safing/port17/directory"
 	"safing/port17/link"
+	"safing/port17/mesh"
 	"safing/tinker"
 )
 
@@ -25,7 +27,7 @@ import (
 const Version = "port17/1"
 
 const (
-	defaultMaxLinks   = 16
+	defaultMaxLinks   = mesh.DefaultLinks
 	defaultParallel   = 2
 	defaultMaxDelay   = time.Second
 	defaultMaxPadding = 100
@@ -88,6 +90,12 @@ type Config struct {
 	// Period is the time between two descriptors; 0 means the network's
 	// default.
 	Period time.Duration
+	// Explore is the time between looks for nodes that are nearer than the
+	// neighbours; 0 means 2 minutes.
+	Explore time.Duration
+	// NoTrace keeps it from tracing the paths to its neighbours, which it does
+	// once a day if Geo knows what they cross.
+	NoTrace bool
 	// Log gets what an operator wants to know; nil discards.
 	Log *slog.Logger
 }
@@ -114,6 +122,9 @@ func (c Config) withDefaults() Config {
 		if c.Network != nil {
 			c.Period, _ = c.Network.Times()
 		}
+	}
+	if c.Explore <= 0 {
+		c.Explore = defaultExplore
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -151,6 +162,8 @@ type Node struct {
 	running    sync.WaitGroup
 
 	publishing chan struct{} // full while a descriptor is signed and sent
+	thinking   chan struct{} // a token when neighbours may have to be chosen again
+	trace      tracer
 
 	mu         sync.Mutex
 	descriptor *netmap.Descriptor // the last that was signed
@@ -162,7 +175,8 @@ type Node struct {
 	held       map[netmap.NodeID]chan<- struct{} // for which a goroutine keeps links
 	links      map[*link.Link]bool               // all, those too that nobody uses
 	past       link.Traffic                      // of links that have ended
-	changed    chan struct{}                     // a token when the descriptor may be out of date
+	prospects
+	changed chan struct{} // a token when the descriptor may be out of date
 }
 
 // Start listens, publishes the node's descriptor, and begins to serve. It
@@ -186,6 +200,9 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		links:      make(map[*link.Link]bool),
 		changed:    make(chan struct{}, 1),
 		publishing: make(chan struct{}, 1),
+		thinking:   make(chan struct{}, 1),
+		trace:      traceroute.Trace,
+		prospects:  newProspects(),
 		pace:       newPace(c.Rate, c.Burst),
 	}
 	n.directory = directory.New(directory.Config{Network: c.Network, State: c.State, Mirror: n.mirror, Log: c.Log})
@@ -226,6 +243,12 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	n.running.Go(func() { n.mixer.run(ctx) })
 	n.running.Go(func() { n.publish(ctx) })
 	n.running.Go(func() { n.follow(ctx) })
+	n.running.Go(func() { n.chooseAgain(ctx) })
+	n.running.Go(func() { n.explore(ctx) })
+	n.running.Go(func() { n.gauge(ctx) })
+	if !c.NoTrace && len(c.Geo.Sources()) > 0 {
+		n.running.Go(func() { n.traceNeighbours(ctx) })
+	}
 	for _, l := range n.listeners {
 		n.running.Go(func() { n.accept(ctx, l) })
 	}
@@ -240,7 +263,7 @@ func (n *Node) makeKeys() error {
 	d := &netmap.Descriptor{
 		ID: n.id, Name: c.Name, Owner: c.Owner, Group: c.Group, Country: c.Country, ASN: c.ASN,
 		OwnerKey: c.OwnerKey, OwnerProof: c.OwnerProof, Appeal: c.Appeal,
-		Exit: c.Exit, Version: Version, Contact: c.Contact, Published: time.Now().UTC(),
+		Exit: c.Exit, Version: Version, Contact: c.Contact, Published: time.Now().UTC(), Capacity: c.Rate,
 		MaxDelay: max(c.MaxDelay, 0).Truncate(time.Millisecond), MaxPadding: max(c.MaxPadding, 0),
 	}
 	if err := n.place(d); err != nil {

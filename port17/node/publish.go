@@ -2,7 +2,6 @@ package node
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -22,6 +21,7 @@ const (
 	publishEvery  = 20 * time.Second
 	publishBurst  = 16
 	retryPublish  = 5 * time.Second
+	publishDrift  = 2 * time.Minute // between two, for what changes little by little
 )
 
 // publish sends the descriptor and the keys to the authorities whenever they
@@ -102,34 +102,40 @@ func samePrekeys(a, b []tinker.Prekey) bool {
 	return slices.EqualFunc(a, b, func(a, b tinker.Prekey) bool { return a.Suite == b.Suite && bytes.Equal(a.Public, b.Public) })
 }
 
-// currentLocked returns the descriptor as it would be now. It has one link to
-// each neighbour that is on the map; when there are more than it has room for,
-// to those that the node wants, and then to the nearest ones.
+// currentLocked returns the descriptor as it would be now. What has drifted a
+// little since the last one stays as it was there, so that maps differ little.
 func (n *Node) currentLocked() *netmap.Descriptor {
 	d := *n.descriptor
 	d.Links, d.Closed, d.Appeal = nil, n.refusal() != 0, n.appeal
-	for id, links := range n.neighbours {
-		if n.m == nil {
-			break
-		}
-		if _, ok := n.m.Node(id); ok {
-			d.Links = append(d.Links, netmap.Link{To: id, RTT: leastRTT(links)})
-		}
+	if load := percent(n.load); gap(load, d.Load) > loadStep {
+		d.Load = load
 	}
-	if len(d.Links) > netmap.MaxLinks {
-		rank := func(l netmap.Link) int {
-			if n.wanted[l.To] {
-				return 0
-			}
-			return 1
+	was := publishedLinks(n.descriptor)
+	for _, id := range n.publishedLocked() {
+		l := netmap.Link{To: id, RTT: leastRTT(n.neighbours[id]), Crossed: n.crossedLocked(id)}
+		if before, ok := was[id]; ok && !drifted(before.RTT, l.RTT) {
+			l.RTT = before.RTT
 		}
-		slices.SortFunc(d.Links, func(a, b netmap.Link) int {
-			return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.RTT, b.RTT))
-		})
-		d.Links = d.Links[:netmap.MaxLinks]
+		d.Links = append(d.Links, l)
 	}
-	slices.SortFunc(d.Links, func(a, b netmap.Link) int { return bytes.Compare(a.To[:], b.To[:]) })
 	return &d
+}
+
+// publishedLinks returns the links of the descriptor by their ends.
+func publishedLinks(d *netmap.Descriptor) map[netmap.NodeID]netmap.Link {
+	links := make(map[netmap.NodeID]netmap.Link, len(d.Links))
+	for _, l := range d.Links {
+		links[l.To] = l
+	}
+	return links
+}
+
+// drifted says whether a round trip is another than it was: by a tenth, which is
+// some steps of the map's scale, and by a millisecond, which routes count for a
+// link at least.
+func drifted(was, is time.Duration) bool {
+	by := (is - was).Abs()
+	return was == 0 != (is == 0) || by > was/10 && by > time.Millisecond
 }
 
 func leastRTT(links []*link.Link) (least time.Duration) {
@@ -142,30 +148,29 @@ func leastRTT(links []*link.Link) (least time.Duration) {
 }
 
 // outdated says whether the last descriptor says something else than what is
-// so now, round trips apart.
+// so now. Links that come and go count at once; what drifts does when that
+// descriptor is some minutes old.
 func (n *Node) outdated() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	is, was := n.currentLocked(), n.descriptor
-	return n.public == nil || is.Closed != was.Closed || is.Appeal != was.Appeal ||
-		!slices.EqualFunc(is.Links, was.Links, func(a, b netmap.Link) bool { return a.To == b.To }) ||
-		!samePrekeys(n.keys.Public(), n.public.Prekeys)
+	same := func(a, b netmap.Link) bool { return a.To == b.To }
+	if n.public == nil || is.Closed != was.Closed || is.Appeal != was.Appeal || !slices.EqualFunc(is.Links, was.Links, same) || !samePrekeys(n.keys.Public(), n.public.Prekeys) {
+		return true
+	}
+	if time.Since(was.Published) < publishDrift {
+		return false
+	}
+	return is.Load != was.Load || !slices.EqualFunc(is.Links, was.Links, func(a, b netmap.Link) bool {
+		return a.RTT == b.RTT && a.Crossed.Traced == b.Crossed.Traced && slices.Equal(a.Crossed.ASNs, b.Crossed.ASNs) && slices.Equal(a.Crossed.Countries, b.Crossed.Countries)
+	})
 }
 
-// touchIfNew publishes again when a neighbour has come onto the map, because
-// only links to nodes on the map are published.
-func (n *Node) touchIfNew(m *netmap.Map) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	published := make(map[netmap.NodeID]bool)
-	for _, l := range n.descriptor.Links {
-		published[l.To] = true
-	}
-	for id := range n.neighbours {
-		if _, ok := m.Node(id); ok && !published[id] {
-			n.touch()
-			return
-		}
+// touchIfOutdated publishes again when links have fallen silent, neighbours have
+// come onto the map, or round trips have changed.
+func (n *Node) touchIfOutdated() {
+	if n.outdated() {
+		n.touch()
 	}
 }
 

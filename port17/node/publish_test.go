@@ -12,6 +12,7 @@ import (
 	"safing/netmap"
 	"safing/port17/directory"
 	"safing/port17/link"
+	"safing/port17/mesh"
 	"safing/tinker"
 )
 
@@ -36,9 +37,11 @@ func TestFlappingNeighbour(t *testing.T) {
 		n := &Node{
 			config:    Config{Identity: key, Period: 24 * time.Hour, Log: slog.New(slog.DiscardHandler)},
 			directory: directory.New(directory.Config{Network: &netmap.Network{Name: "test"}}),
-			id:        d.ID, keys: keys, m: m, descriptor: d, neighbours: make(map[netmap.NodeID][]*link.Link),
+			id:        d.ID, keys: keys, m: m, descriptor: d, neighbours: make(map[netmap.NodeID][]*link.Link), prospects: newProspects(),
 			changed: make(chan struct{}, 1), publishing: make(chan struct{}, 1),
 		}
+		selection := mesh.New(m).Choose(mesh.View{Self: d})
+		n.selection = &selection
 		ctx, cancel := context.WithCancel(t.Context())
 		n.running.Go(func() { n.publish(ctx) })
 		defer n.running.Wait()
@@ -108,19 +111,19 @@ func TestManyNeighbours(t *testing.T) {
 	}
 	defer keys.Close()
 	n := &Node{
-		keys: keys, descriptor: &netmap.Descriptor{},
-		neighbours: make(map[netmap.NodeID][]*link.Link), wanted: make(map[netmap.NodeID]bool),
+		keys: keys, descriptor: &netmap.Descriptor{}, neighbours: make(map[netmap.NodeID][]*link.Link), prospects: newProspects(),
 	}
 	var nodes []netmap.Node
 	for i := range netmap.MaxLinks + 50 {
 		id := netmap.NodeID{byte(i), byte(i >> 8), 1}
 		nodes = append(nodes, netmap.Node{Descriptor: &netmap.Descriptor{ID: id}})
 		n.neighbours[id] = []*link.Link{new(link.Link)}
-		n.wanted[id] = i%16 == 0
 	}
 	if n.m, err = netmap.New("test", 1, time.Now(), time.Now().Add(time.Hour), nodes); err != nil {
 		t.Fatal(err)
 	}
+	selection := mesh.New(n.m).Choose(mesh.View{Self: n.descriptor, MaxLinks: netmap.MaxLinks / 2})
+	n.selection = &selection
 	links := n.currentLocked().Links
 	published := make(map[netmap.NodeID]bool)
 	for _, l := range links {
@@ -129,9 +132,9 @@ func TestManyNeighbours(t *testing.T) {
 	if len(links) != netmap.MaxLinks {
 		t.Errorf("%d links are published, want %d", len(links), netmap.MaxLinks)
 	}
-	for id, wanted := range n.wanted {
-		if wanted && !published[id] {
-			t.Errorf("the link to %s is left out", id.Short())
+	for _, c := range selection.Links {
+		if !published[c.ID] {
+			t.Errorf("the link to %s is left out", c.ID.Short())
 		}
 	}
 }
