@@ -130,7 +130,7 @@ func (e *estate) network(nodes int, before func()) (socks string) {
 		"--url", "http://"+at, "--out", file, "--private-addresses").CombinedOutput(); err != nil {
 		e.t.Fatalf("port17 authority init: %v\n%s", err, out)
 	}
-	e.run(authorityHost, "authority", "run", "--state", state, "--listen", at, "--private-addresses")
+	e.run(authorityHost, "authority", "run", "--state", state, "--listen", at)
 	for i := range nodes {
 		name, policy := fmt.Sprint("node", i), "none"
 		if i == nodes-1 {

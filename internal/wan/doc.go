@@ -6,7 +6,7 @@
 //	b, err := s.Add(netip.MustParseAddr("10.2.0.1"))
 //
 // Each host is a namespace ([netns.Namespace]) with one device, wan, that
-// leads to all others. Every pair of hosts has a link of its own; its two
+// leads to all others, and one or more addresses. Every pair of hosts has a link of its own; its two
 // directions don't share a rate. What is lost is chosen at random, from a
 // sequence that the seed and the two addresses give, so that the same packets
 // in the same order meet the same fate.

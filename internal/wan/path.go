@@ -16,6 +16,7 @@ type path struct {
 
 	mu   sync.Mutex
 	link Link
+	cut  bool
 	free time.Time // when the link will have sent all that waits
 	last time.Time // when the last packet is due
 	lots *rand.Rand
@@ -36,12 +37,19 @@ func (p *path) set(l Link) {
 	p.link = l
 }
 
+// sever cuts the path, or restores it.
+func (p *path) sever(cut bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = cut
+}
+
 // admit says when a packet is due at the other end; ok is false if it is lost.
 // The rate is a bucket of tokens that holds one packet.
 func (p *path) admit(now time.Time, size int) (due time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.link.Loss > 0 && p.lots.Float64() < float64(p.link.Loss) {
+	if p.cut || p.link.Loss > 0 && p.lots.Float64() < float64(p.link.Loss) {
 		return time.Time{}, false
 	}
 	due = now

@@ -61,9 +61,13 @@ func TestSet(t *testing.T) {
 	if second, _ := p.admit(now, 1); second.Before(first) {
 		t.Error("a packet overtakes the one before it")
 	}
-	p.set(Link{Loss: 1})
+	p.sever(true)
 	if _, ok := p.admit(now, 1); ok {
 		t.Error("a packet passes over a link that is cut")
+	}
+	p.sever(false)
+	if due, ok := p.admit(now.Add(time.Hour), 1); !ok || due != now.Add(time.Hour+time.Millisecond) {
+		t.Error("a link that is restored is not what it was")
 	}
 }
 

@@ -112,7 +112,7 @@ func TestSwitch(t *testing.T) {
 func TestCut(t *testing.T) {
 	s, a, b := hosts(t, Link{})
 	from, to := connect(t, a, b)
-	s.Set(one, two, Link{Loss: 1})
+	s.Cut(one, two)
 	if _, err := from.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
@@ -120,9 +120,40 @@ func TestCut(t *testing.T) {
 	if _, err := to.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("over a link that is cut: %v", err)
 	}
-	s.Reset(one, two)
+	s.Restore(one, two)
 	to.SetReadDeadline(time.Now().Add(20 * time.Second))
 	if _, err := to.Read(make([]byte, 1)); err != nil {
 		t.Errorf("over the link as it was: %v", err)
+	}
+}
+
+// All addresses of a host are behind its links.
+func TestMoreAddresses(t *testing.T) {
+	s, a, _ := hosts(t, Link{})
+	three, four := netip.MustParseAddr("10.3.0.1"), netip.MustParseAddr("10.4.0.1")
+	c, err := s.Add(three, four)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	delay := 20 * time.Millisecond
+	s.Set(one, four, Link{Delay: delay})
+	for _, addr := range []netip.Addr{three, four} {
+		var l net.Listener
+		if err := c.Do(func() (err error) { l, err = net.Listen("tcp", netip.AddrPortFrom(addr, 80).String()); return err }); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		err := a.Do(func() error {
+			conn, err := net.DialTimeout("tcp", l.Addr().String(), 20*time.Second)
+			if err != nil {
+				return err
+			}
+			return conn.Close()
+		})
+		if took := time.Since(begun); err != nil || took < 2*delay {
+			t.Errorf("%s: connected after %v, in less than a round trip: %v", addr, took, err)
+		}
+		l.Close()
 	}
 }
