@@ -128,7 +128,7 @@ func (r *report) checkListed() {
 		r.ok("listed", "the map has the node, as %q of %q", r.self.Name, r.self.Owner)
 		r.compare()
 	case r.running:
-		r.problem("listed", "look into its log for what the authority answers", "the node runs and is not on the map: it has just started, drains, has used up its volume, or the authority refuses it")
+		r.problem("listed", "look into its log for what the authority answers, and at the firewall of the machine and of its network", "the node runs and is not on the map: it has just started, drains, has used up its volume, or authorities refuse it or cannot link to all its addresses")
 	default:
 		r.warn("listed", "start it", "the node does not run, and is not on the map")
 	}
