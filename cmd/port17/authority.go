@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/ed25519"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -83,58 +80,4 @@ func (c *authorityInit) Run(ctx context.Context, io command.IO) error {
 	}
 	fmt.Fprintf(io.Out, "The network's file is %s: give it to nodes and clients.\nThe authority's key is %s: keep it secret, and a copy of it safe.\n", c.Out, path)
 	return nil
-}
-
-type authorityRun struct {
-	State   string `help:"Folder of the authority." default:"/var/lib/port17/authority" type:"path" placeholder:"DIR"`
-	Network string `help:"The network's file, which names this authority. Without it, the one that init has left in the folder: of a network without other authorities." type:"path" placeholder:"FILE"`
-	Listen  string `help:"Address and port on which nodes, clients and other authorities are answered." default:"127.0.0.1:8120" placeholder:"ADDR"`
-	Verbose bool   `help:"Log what a developer wants to see." short:"v"`
-	passphraseFile
-}
-
-// Help is what --help says besides the flags.
-func (*authorityRun) Help() string {
-	return "How often there is a map and how long it is valid is set in the network's file, with period = \"10m\" and " +
-		"validity = \"3h\". An authority that is alone also makes a map soon after a change.\n\n" +
-		"The clocks of a network's authorities have to agree within a few seconds: run a time service."
-}
-
-// Run serves until ctx ends.
-func (c *authorityRun) Run(ctx context.Context, io command.IO) error {
-	key, err := c.key()
-	if err != nil {
-		return err
-	}
-	if c.Network == "" {
-		c.Network = filepath.Join(c.State, authorityNetFile)
-	}
-	network, err := netmap.LoadNetwork(c.Network)
-	if err != nil {
-		return err
-	}
-	log := logTo(io, c.Verbose)
-	l, err := command.Listen(c.Listen, "--listen")
-	if err != nil {
-		return err
-	}
-	a, err := authority.New(ctx, authority.Config{Network: network, Key: key, State: c.State, Log: log})
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	fmt.Fprintf(io.Out, "ready http=%s\n", l.Addr())
-	return errors.Join(serveHTTP(ctx, l, a.Handler(), log), a.Close())
-}
-
-func (c *authorityRun) key() (ed25519.PrivateKey, error) {
-	passphrase, err := c.passphrase()
-	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(c.State, authorityKey)
-	key, err := keyfile.Load[ed25519.PrivateKey](path, passphrase)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s holds no key of an authority: make one with port17 authority init", c.State)
-	}
-	return key, advise(err, path)
 }

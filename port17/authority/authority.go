@@ -33,6 +33,8 @@ type Config struct {
 	Key     ed25519.PrivateKey // as GenerateKey returns it
 	State   string             // folder of the database, and of a policy
 	Limits  Limits
+	// Scanner tests nodes before they are on a map; nil takes all for reachable.
+	Scanner Scanner
 	// Transport carries requests to the other authorities; nil is the usual one.
 	Transport http.RoundTripper
 	// Witnesses asks those of the network; nil makes a client that does.
@@ -55,6 +57,7 @@ type Authority struct {
 	store      *store
 	nodes      *registry
 	statements *statements
+	scanner    Scanner // nil if nodes are not tested
 	// policyFile may hold a policy of suites (safing/tinker/policy), which is on
 	// the map if enough of the authorities have the same one.
 	policyFile string
@@ -83,16 +86,31 @@ type Witnesses interface {
 	Cosign(ctx context.Context, signed []byte, prove witness.Prover) ([]byte, error)
 }
 
+// A Scanner tests nodes, as probe.Scanner does.
+type Scanner interface {
+	// Run tests the nodes that are returned, until the context ends, and calls
+	// changed when there is a new opinion that should not wait.
+	Run(ctx context.Context, nodes func() ([]netmap.Node, *netmap.Map), changed func())
+	// Opinion returns a node's capacity in bytes a second; 0 if it is not known.
+	Opinion(id netmap.NodeID) (reachable, badExit bool, capacity uint64)
+}
+
 // A signedMap is one that is out.
 type signedMap struct {
 	sequence uint64
 	bytes    []byte
-	m        *netmap.Map
+	m        *netmap.Map // nil if it is not valid any more
 }
 
-// New loads the state and begins to work. Close ends it. An authority that is
-// alone has made a map when New returns.
-func New(ctx context.Context, c Config) (*Authority, error) {
+func (s signedMap) head() (netmap.Head, error) {
+	b, _, err := netmap.SplitMap(s.bytes)
+	if err != nil {
+		return netmap.Head{}, err
+	}
+	return netmap.ParseHead(b)
+}
+
+func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -102,6 +120,13 @@ func New(ctx context.Context, c Config) (*Authority, error) {
 	if c.Witnesses == nil {
 		c.Witnesses = witness.NewClient(witness.ClientConfig{Network: c.Network, Log: c.Log})
 	}
+	return c
+}
+
+// New loads the state and begins to work. Close ends it. An authority that is
+// alone has made a map when New returns.
+func New(ctx context.Context, c Config) (*Authority, error) {
+	c = c.withDefaults()
 	q, err := newQuorum(c.Network)
 	if err != nil {
 		return nil, err
@@ -119,8 +144,9 @@ func New(ctx context.Context, c Config) (*Authority, error) {
 	}
 	a := &Authority{
 		network: c.Network, quorum: q, signer: s, schedule: newSchedule(period, q.rounds()), period: period, validity: validity,
-		witnesses: c.Witnesses, log: c.Log, nodes: newRegistry(maxBytes),
-		statements: newStatements(c.Network), policyFile: filepath.Join(c.State, "policy"), limits: newLimits(c.Limits), mirror: directory.NewMirror(directory.MirrorConfig{}),
+		witnesses: c.Witnesses, scanner: c.Scanner, log: c.Log, nodes: newRegistry(maxBytes),
+		statements: newStatements(c.Network), policyFile: filepath.Join(c.State, "policy"),
+		limits: newLimits(c.Limits), mirror: directory.NewMirror(directory.MirrorConfig{}),
 		peers: newPeers(q, s.KeyHash(), c.Transport), dirty: make(chan struct{}, 1), progressed: make(chan struct{}, 1),
 	}
 	for _, p := range a.peers {
@@ -148,6 +174,9 @@ func (a *Authority) begin(ctx context.Context) error {
 	ctx, a.stop = context.WithCancel(ctx)
 	for _, f := range a.forwards {
 		a.running.Go(func() { f.run(ctx) })
+	}
+	if a.scanner != nil {
+		a.running.Go(func() { a.scanner.Run(ctx, a.scanned, a.touch) })
 	}
 	if a.alone() {
 		a.running.Go(func() { a.runAlone(ctx) })
@@ -187,15 +216,12 @@ func (a *Authority) load(ctx context.Context) error {
 		return err
 	}
 	a.nodes.setListed(members)
-	head, _, err := netmap.SplitMap(signed)
+	a.current = signedMap{bytes: signed}
+	h, err := a.current.head()
 	if err != nil {
 		return err
 	}
-	h, err := netmap.ParseHead(head)
-	if err != nil {
-		return err
-	}
-	a.current = signedMap{sequence: uint64(h.Index), bytes: signed}
+	a.current.sequence = uint64(h.Index)
 	a.mirror.Add(a.current.sequence, signed, nil)
 	if a.current.m, err = a.network.Verify(signed, time.Now()); err != nil {
 		a.log.Info("the newest map on disk is not valid any more", "error", err)
@@ -226,6 +252,14 @@ func (a *Authority) Close() error {
 	a.stop()
 	a.running.Wait()
 	return a.store.close()
+}
+
+// scanned returns the nodes to be tested, and the map that is out.
+func (a *Authority) scanned() ([]netmap.Node, *netmap.Map) {
+	a.mu.Lock()
+	m := a.current.m
+	a.mu.Unlock()
+	return a.nodes.usable(time.Now()), m
 }
 
 // touch says that something has changed.

@@ -165,18 +165,32 @@ func (a *Authority) serveObjects(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *Authority) serveCandidate(w http.ResponseWriter, r *http.Request) {
-	c := a.pendingNow()
 	size, err := strconv.ParseUint(r.PathValue("size"), 10, 62)
-	if err != nil || c == nil {
+	if err != nil {
 		answer(w, nil, err)
 		return
 	}
-	sequence, err := c.sequence()
-	if err != nil || sequence+1 != size {
+	a.mu.Lock()
+	c, current := a.pending, a.current
+	a.mu.Unlock()
+	if c != nil {
+		if sequence, err := c.sequence(); err == nil && sequence+1 == size {
+			b, err := encode(candidateWire{Header: c.header, Checkpoint: c.checkpoint})
+			answer(w, b, err)
+			return
+		}
+	}
+	if current.bytes == nil || current.sequence+1 != size {
+		answer(w, nil, nil)
+		return
+	}
+	// It is out here, and the other one may lack our signature only.
+	h, err := current.head()
+	if err != nil {
 		answer(w, nil, err)
 		return
 	}
-	b, err := encode(candidateWire{Header: c.header, Checkpoint: c.checkpoint})
+	b, err := encode(candidateWire{Header: h.Header, Checkpoint: h.Checkpoint})
 	answer(w, b, err)
 }
 
@@ -199,16 +213,12 @@ func (a *Authority) serveBody(w http.ResponseWriter, r *http.Request) {
 // checkpoint returns the one that is out, as the log shows it.
 func (a *Authority) checkpoint(context.Context) ([]byte, error) {
 	a.mu.Lock()
-	signed := a.current.bytes
+	current := a.current
 	a.mu.Unlock()
-	if signed == nil {
+	if current.bytes == nil {
 		return nil, nil
 	}
-	head, _, err := netmap.SplitMap(signed)
-	if err != nil {
-		return nil, err
-	}
-	h, err := netmap.ParseHead(head)
+	h, err := current.head()
 	return h.Checkpoint, err
 }
 

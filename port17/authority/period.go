@@ -133,7 +133,10 @@ func (a *Authority) castVote(ctx context.Context, period time.Time) (ballot, []b
 func (a *Authority) opinion(period, until time.Time) *vote {
 	v := &vote{author: a.signer.KeyHash(), period: period, opinions: a.nodes.opinions(until), statements: a.statements.notes()}
 	for i := range v.opinions {
-		v.opinions[i].Reachable = true
+		o := &v.opinions[i]
+		if o.Reachable = true; a.scanner != nil {
+			o.Reachable, o.BadExit, o.Capacity = a.scanner.Opinion(o.ID)
+		}
 	}
 	var err error
 	if v.policy, err = readPolicy(a.policyFile); err != nil {

@@ -244,6 +244,24 @@ func (r *registry) opinions(until time.Time) []opinion {
 	return all
 }
 
+// usable returns the nodes that have published keys of their newest descriptor
+// that can be used now, and take circuits.
+func (r *registry) usable(now time.Time) []netmap.Node {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []netmap.Node
+	for _, node := range r.nodes {
+		if len(node.descriptors) == 0 || len(node.keys) == 0 || node.descriptors[0].closed {
+			continue
+		}
+		n := netmap.Node{Descriptor: node.descriptors[0].descriptor, Keys: node.keys[0].keys}
+		if _, err := n.Recipient(now); err == nil && n.Keys.Binding == node.descriptors[0].binding {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
 // namedLocked returns the newest of the objects that was published in time, and
 // the one on the last map.
 func (r *registry) namedLocked(list []*object, listed digest, until time.Time) (named []digest) {

@@ -27,6 +27,7 @@ type council struct {
 	log     *logs
 	// witnesses are asked instead of the network's, if there are any.
 	witnesses Witnesses
+	scanners  []Scanner // of each; none if there are none
 	prekeys   []tinker.Prekey
 	// What nodes publish of themselves.
 	load   int // percent
@@ -70,8 +71,12 @@ func (c *council) host(i int) string { return fmt.Sprintf("authority%d", i) }
 // start starts an authority, or starts it again.
 func (c *council) start(i int) {
 	c.t.Helper()
+	var scanner Scanner
+	if len(c.scanners) > 0 {
+		scanner = c.scanners[i]
+	}
 	a, err := New(c.t.Context(), Config{
-		Network: c.network, Key: c.keys[i], State: c.states[i], Transport: c.wire.from(c.host(i)), Witnesses: c.witnesses,
+		Network: c.network, Key: c.keys[i], State: c.states[i], Transport: c.wire.from(c.host(i)), Witnesses: c.witnesses, Scanner: scanner,
 		Log: slog.New(slog.NewTextHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
@@ -145,12 +150,7 @@ func (c *council) newest(i int) *netmap.Map {
 // header returns what an authority's log has as its newest leaf.
 func (c *council) header(i int) string {
 	c.t.Helper()
-	signed := served(c.members[i])
-	head, _, err := netmap.SplitMap(signed)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	h, err := netmap.ParseHead(head)
+	h, err := signedMap{bytes: served(c.members[i])}.head()
 	if err != nil {
 		c.t.Fatal(err)
 	}
