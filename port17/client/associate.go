@@ -138,7 +138,7 @@ func (a *association) outlet(t cell.Target) *PacketConn {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, p := range a.outlets {
-		if p.shared.fits(t) {
+		if p.shared.fits(t) && p.shared.mayCarry(unencrypted(t.Port)) {
 			return p
 		}
 	}

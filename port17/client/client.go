@@ -55,6 +55,7 @@ type Client struct {
 	sample    *sample
 	entries   *entries
 	failures  *failures
+	plain     plain
 	slots     chan struct{} // one for each association of SOCKS users
 	stop      context.CancelFunc
 	running   sync.WaitGroup

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"safing/netmap"
@@ -28,8 +29,9 @@ type HopInfo struct {
 // A Conn is a connection through the network. It is a net.Conn whose sending
 // side can be closed alone.
 type Conn struct {
-	shared *shared
-	target cell.Target
+	need   need
+	on     atomic.Pointer[shared] // is replaced before started is closed, if at all
+	looked atomic.Bool            // at the first bytes
 	ended  sync.Once
 
 	starting sync.Once
@@ -81,15 +83,17 @@ func (c *Client) Dial(ctx context.Context, r Request) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.shared(ctx, c.need(r, t))
+	n := c.need(r, t)
+	s, err := c.shared(ctx, n)
 	if err != nil {
 		return nil, fmt.Errorf("open a route: %w", err)
 	}
-	return newConn(s, t), nil
+	return newConn(s, n), nil
 }
 
-func newConn(s *shared, t cell.Target) *Conn {
-	conn := &Conn{shared: s, target: t, started: make(chan struct{})}
+func newConn(s *shared, n need) *Conn {
+	conn := &Conn{need: n, started: make(chan struct{})}
+	conn.on.Store(s)
 	time.AfterFunc(patience, func() { conn.start(nil) })
 	return conn
 }
@@ -99,7 +103,11 @@ func newConn(s *shared, t cell.Target) *Conn {
 func (c *Conn) start(early []byte) (now bool) {
 	c.starting.Do(func() {
 		now = true
-		if c.stream, c.err = c.shared.open(c.target, early); c.err == nil {
+		c.looked.Store(early != nil)
+		if c.err = c.leaveExposed(early); c.err == nil {
+			c.stream, c.err = c.on.Load().open(c.need.target, early)
+		}
+		if c.err == nil {
 			c.deadlines.apply(c.stream)
 		}
 		close(c.started)
@@ -114,7 +122,7 @@ func (c *Conn) wait() error {
 }
 
 // Route returns the nodes that the connection passes, entry first.
-func (c *Conn) Route() []HopInfo { return c.shared.route() }
+func (c *Conn) Route() []HopInfo { return c.on.Load().route() }
 
 // Read implements net.Conn.
 func (c *Conn) Read(p []byte) (int, error) {
@@ -122,7 +130,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := c.stream.Read(p)
-	return n, c.shared.heed(err)
+	return n, c.on.Load().heed(err)
 }
 
 // Write implements net.Conn.
@@ -134,8 +142,11 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if err := c.wait(); err != nil {
 		return 0, err
 	}
+	if err := c.refuseExposed(p); err != nil {
+		return 0, err
+	}
 	k, err := c.stream.Write(p[n:])
-	return n + k, c.shared.heed(err)
+	return n + k, c.on.Load().heed(err)
 }
 
 // ReadFrom implements io.ReaderFrom.
@@ -166,7 +177,7 @@ func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 		return 0, err
 	}
 	n, err := c.stream.WriteTo(w)
-	return n, c.shared.heed(err)
+	return n, c.on.Load().heed(err)
 }
 
 // pour is WriteTo without a goroutine while nothing arrives.
@@ -176,7 +187,7 @@ func (c *Conn) pour(w io.Writer, over func(error)) {
 			over(err)
 			return
 		}
-		c.stream.Pour(w, func(err error) { over(c.shared.heed(err)) })
+		c.stream.Pour(w, func(err error) { over(c.on.Load().heed(err)) })
 	}()
 }
 
@@ -199,7 +210,7 @@ func (c *Conn) Close() error {
 		if c.wait() == nil {
 			c.stream.Close()
 		}
-		c.shared.unuse()
+		c.on.Load().unuse()
 	})
 	return nil
 }
@@ -230,7 +241,7 @@ func (c *Conn) OnStop(f func(reset bool)) {
 func (c *Conn) LocalAddr() net.Addr { return addr("") }
 
 // RemoteAddr implements net.Conn: the destination.
-func (c *Conn) RemoteAddr() net.Addr { return addr(c.target.String()) }
+func (c *Conn) RemoteAddr() net.Addr { return addr(c.need.target.String()) }
 
 type addr string
 

@@ -34,15 +34,16 @@ func (c *Client) dialDirectory(ctx context.Context, newest *netmap.Map) (net.Con
 		return c.askEntries(ctx, newest)
 	}
 	target := cell.Target{Directory: true}
-	s, err := c.shared(ctx, need{
+	n := need{
 		group:   group{level: route.Normal, directory: true},
 		target:  target,
 		request: route.Request{Destination: netip.AddrPortFrom(netip.Addr{}, directoryPort), Level: route.Normal},
-	})
+	}
+	s, err := c.shared(ctx, n)
 	if err != nil {
 		return nil, fmt.Errorf("open a route: %w", err)
 	}
-	return newConn(s, target), nil
+	return newConn(s, n), nil
 }
 
 // askEntries connects to the directory of an entry, which knows who asks in any

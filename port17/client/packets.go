@@ -120,7 +120,7 @@ func (p *PacketConn) send(t cell.Target, b []byte) error {
 	switch {
 	case len(b) > cell.MaxDatagram:
 		return stream.ErrTooLong
-	case !p.shared.fits(t):
+	case !p.shared.fits(t) || !p.shared.mayCarry(unencrypted(t.Port)):
 		return ErrNotAllowed
 	}
 	select {

@@ -65,7 +65,7 @@ func (c *Client) need(r Request, t cell.Target) need {
 	if country == "" {
 		country = c.config.Geo.Country(t.Addr)
 	}
-	r.Unencrypted = r.Unencrypted || unencrypted(t.Port)
+	r.Unencrypted = r.Unencrypted || c.plain.expects(t)
 	return need{
 		group:  group{app: r.App, isolation: r.Isolation, level: level, cover: cover},
 		target: t,
@@ -74,26 +74,4 @@ func (c *Client) need(r Request, t cell.Target) need {
 			Level: level, Requirements: r.Requirements,
 		},
 	}
-}
-
-// unencrypted says whether what is sent to the port can be read by whoever sees
-// it, as a rule. Some of these protocols begin in the clear and may then encrypt
-// (STARTTLS): who is in between can keep them from that.
-func unencrypted(port uint16) bool {
-	switch port {
-	case 20, 21, // FTP
-		23,           // telnet
-		25, 110, 143, // mail
-		43, 70, 79, // whois, gopher, finger
-		53,                         // DNS
-		80, 8000, 8008, 8080, 8088, // web
-		119,                                                             // news
-		194, 6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, // IRC
-		389,           // LDAP
-		512, 513, 514, // rexec, rlogin, rsh and syslog
-		554, // RTSP
-		873: // rsync
-		return true
-	}
-	return false
 }

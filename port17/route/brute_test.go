@@ -132,7 +132,9 @@ func violation(m *netmap.Map, q *Request, nodes []netmap.Node) string {
 }
 
 func exitViolation(m *netmap.Map, q *Request, exit netmap.Node) string {
-	trusted := slices.ContainsFunc(m.Nodes, func(n netmap.Node) bool { return n.Flags&netmap.FlagTrusted != 0 })
+	trusted := slices.ContainsFunc(m.Nodes, func(n netmap.Node) bool {
+		return n.Flags&netmap.FlagTrusted != 0 && n.Flags&netmap.FlagBadExit == 0 && len(n.Exit.Rules()) > 0
+	})
 	to := q.Destination
 	switch {
 	case to.Addr().IsValid() && !exit.Exit.Allows(to, exit.IPs()...), !to.Addr().IsValid() && !exit.Exit.AllowsPort(to.Port()):

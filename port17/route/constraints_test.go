@@ -55,3 +55,34 @@ func TestConstraints(t *testing.T) {
 	running.Wait()
 	t.Logf("%d routes, %d requests without", routes.Load(), none.Load())
 }
+
+// A Finder may be used by many at once, for more entries than it remembers.
+func TestFinderIsShared(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 9))
+	w := smallWorld(r)
+	w.nodes, w.degree, w.owners = 80, 20, 0
+	m := w.build(t, r)
+	f := New(m)
+	var running sync.WaitGroup
+	for g := range 8 {
+		running.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(g), 10))
+			for range 300 {
+				q := randomRequest(r, m)
+				found, err := f.Find(q)
+				if err != nil {
+					continue
+				}
+				if why := violation(m, &q, found.Nodes); why != "" {
+					t.Error(why)
+				}
+			}
+		})
+	}
+	running.Wait()
+	f.tables.mu.Lock()
+	defer f.tables.mu.Unlock()
+	if n := len(f.tables.known); n != mostTables || len(f.tables.used) != n {
+		t.Errorf("%d tables are kept, and %d in order", n, len(f.tables.used))
+	}
+}

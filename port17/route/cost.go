@@ -89,19 +89,23 @@ func (f *Finder) repeats(path []step, next step) (c cost) {
 // passes says whether the link between the nodes crosses a network that is
 // neither's.
 func (f *Finder) passes(e *netmap.Edge, asn uint32, a, b int32) bool {
-	if asn == 0 || asn == f.places[a].asn || asn == f.places[b].asn {
-		return false
-	}
-	_, crosses := slices.BinarySearch(e.ASNs, asn)
-	return crosses
+	return asn != 0 && asn != f.places[a].asn && asn != f.places[b].asn && slices.Contains(e.ASNs, asn)
 }
 
 // shared is what it costs that two links cross the same networks, apart from
 // those in which they end. The links lead from the nodes of the steps.
 func (f *Finder) shared(a step, aTo int32, b step, bTo int32) (c cost) {
-	for _, asn := range a.edge.ASNs {
-		if f.passes(a.edge, asn, a.node, aTo) && f.passes(b.edge, asn, b.node, bTo) {
-			c += crossedAgain
+	for i, k := 0, 0; i < len(a.edge.ASNs) && k < len(b.edge.ASNs); { // both are ascending
+		switch x, y := a.edge.ASNs[i], b.edge.ASNs[k]; {
+		case x < y:
+			i++
+		case x > y:
+			k++
+		default:
+			if x != f.places[a.node].asn && x != f.places[aTo].asn && x != f.places[b.node].asn && x != f.places[bTo].asn {
+				c += crossedAgain
+			}
+			i, k = i+1, k+1
 		}
 	}
 	return c

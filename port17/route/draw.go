@@ -12,7 +12,7 @@ import (
 const (
 	normalFactor = 1.08
 	highFactor   = 1.5
-	draws        = 24
+	draws        = 16
 	extremeDraws = 8
 )
 
@@ -83,7 +83,7 @@ func (s *search) cheapest() bool {
 // exactly is the start's least cost without a guess.
 func (s *search) exactly(t start) cost {
 	at := &s.entrances[t.entrance]
-	return at.rtt + s.f.exactly(at, t.exit) + s.away(t.exit)
+	return at.rtt + s.f.exactly(at, t.exit) + s.away(t.exit, &s.f.exits[t.exit])
 }
 
 // draw finds routes below the limit at random. An exit is drawn, each as likely
@@ -169,7 +169,7 @@ func (s *search) parts(f *found) Parts {
 			links += linkCost(step.edge)
 		}
 	}
-	p := Parts{Entry: s.entryRTT(steps[len(steps)-1].node).duration(), Links: links.duration(), Load: load.duration(), Exit: s.away(steps[0].node).duration()}
+	p := Parts{Entry: s.entryRTT(steps[len(steps)-1].node).duration(), Links: links.duration(), Load: load.duration(), Exit: s.away(steps[0].node, &s.f.exits[steps[0].node]).duration()}
 	p.Networks = f.cost.duration() - p.Entry - p.Links - p.Load - p.Exit
 	return p
 }

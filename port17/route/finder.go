@@ -11,9 +11,10 @@ import (
 type Finder struct {
 	m         *netmap.Map
 	places    []place
-	nets      map[int32][]uint32  // what does not fit into places
-	policies  []netmap.ExitPolicy // by place.policy
-	trusted   bool                // there are trusted nodes
+	nets      map[int32][]uint32 // what does not fit into places
+	exits     []exit
+	policies  []netmap.ExitPolicy // by exit.policy
+	trusted   bool                // there are trusted exits
 	distances distances
 	tables    tables
 	searches  sync.Pool // of *search, to be used again
@@ -28,8 +29,8 @@ func NewBetween(m *netmap.Map, between Between) *Finder {
 	f := &Finder{m: m, distances: distances{between: between}}
 	f.findPlaces()
 	for i := range f.places {
-		f.trusted = f.trusted || f.places[i].flags&netmap.FlagTrusted != 0
-		f.distances.places[f.places[i].country] = true
+		f.trusted = f.trusted || f.exits[i].trusted
+		f.distances.places[f.exits[i].country] = true
 	}
 	return f
 }
@@ -48,9 +49,16 @@ func (f *Finder) Find(r Request) (Route, error) {
 	return s.route(chosen), nil
 }
 
+// trustedExit says whether the node is an exit at all, and a trusted one.
+func trustedExit(n *netmap.Node) bool { return hasExit(n) && n.Flags&netmap.FlagTrusted != 0 }
+
+func hasExit(n *netmap.Node) bool {
+	return n.Flags&netmap.FlagBadExit == 0 && !n.Exit.Equal(netmap.ExitPolicy{})
+}
+
 // MayCarryPlain says whether the node may be the exit of what is not encrypted.
 func (f *Finder) MayCarryPlain(exit netmap.Node) bool {
-	return !f.trusted || exit.Flags&netmap.FlagTrusted != 0
+	return !f.trusted || trustedExit(&exit)
 }
 
 // begin prepares a search.

@@ -18,9 +18,15 @@ type place struct {
 	more              bool      // there are further ones, in Finder.nets
 	load              cost
 	free              uint32 // capacity, in kB a second
-	country           country
-	policy            uint16
-	flags             netmap.Flags
+}
+
+// An exit is what has to be known of a node as an exit, in still fewer bytes: for
+// each route all nodes are looked at.
+type exit struct {
+	asn     uint32
+	country country
+	policy  uint8
+	trusted bool
 }
 
 // A country is a number for each code of two letters, 0 for none.
@@ -42,16 +48,16 @@ func (c country) code() string {
 	return string([]byte{'A' + byte((c-1)/26), 'A' + byte((c-1)%26)})
 }
 
-// ownPolicy stands for policies that are too many to give each a number.
 const (
 	mostPolicies = 64
-	ownPolicy    = mostPolicies
+	ownPolicy    = mostPolicies     // stands for those that are too many to give each a number
+	noPolicy     = mostPolicies + 1 // stands for nodes that are no exit
 )
 
-// findPlaces fills in the Finder's places.
+// findPlaces fills in the Finder's places and exits.
 func (f *Finder) findPlaces() {
 	nodes := f.m.Nodes
-	f.places = make([]place, len(nodes))
+	f.places, f.exits = make([]place, len(nodes)), make([]exit, len(nodes))
 	owners := make(map[string]uint32, len(nodes))
 	groups := make(map[string]uint32)
 	keys := make(map[[32]byte]uint32)
@@ -65,7 +71,7 @@ func (f *Finder) findPlaces() {
 			p.key = number(keys, n.OwnerKey)
 		}
 		free := freeCapacity(n.Measured, n.Capacity, n.Load)
-		p.asn, p.country, p.flags = n.ASN, countryOf(n.Country), n.Flags
+		p.asn = n.ASN
 		p.load, p.free = loadCost(free, n.Load), uint32(free>>10)
 		for _, a := range n.Addresses {
 			f.addNet(int32(i), neighbourhood(a.Addr()))
@@ -73,7 +79,10 @@ func (f *Finder) findPlaces() {
 		for _, e := range n.Entrances {
 			f.addNet(int32(i), neighbourhood(e.Addr.Addr()))
 		}
-		p.policy = f.classify(n.Exit)
+		f.exits[i] = exit{asn: n.ASN, country: countryOf(n.Country), policy: noPolicy, trusted: trustedExit(n)}
+		if hasExit(n) {
+			f.exits[i].policy = f.classify(n.Exit)
+		}
 	}
 }
 
@@ -87,17 +96,17 @@ func number[K comparable](numbers map[K]uint32, k K) uint32 {
 }
 
 // classify returns the policy's number, and adds it to those that there are.
-func (f *Finder) classify(p netmap.ExitPolicy) uint16 {
+func (f *Finder) classify(p netmap.ExitPolicy) uint8 {
 	for i := range f.policies {
 		if f.policies[i].Equal(p) {
-			return uint16(i)
+			return uint8(i)
 		}
 	}
 	if len(f.policies) == mostPolicies {
 		return ownPolicy
 	}
 	f.policies = append(f.policies, p)
-	return uint16(len(f.policies) - 1)
+	return uint8(len(f.policies) - 1)
 }
 
 func (f *Finder) addNet(i int32, net uint32) {

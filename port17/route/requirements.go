@@ -27,7 +27,7 @@ type Requirements struct {
 	Delay   time.Duration
 	Padding int
 	// Unencrypted says that the exit can read and change what is sent. If there
-	// are trusted nodes on the map, it is one of them.
+	// are trusted exits on the map, it is one of them.
 	Unencrypted bool
 }
 

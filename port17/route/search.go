@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"safing/netmap"
-	"safing/tinker"
 )
 
 // Links that a search looks at, at most. Nodes that say they are linked in
@@ -38,9 +37,9 @@ type search struct {
 	filter filter
 	state  []uint8 // of nodes: what is known of them
 
-	allows    [mostPolicies + 1]bool // the destination, by policy
-	row       *row                   // nil: nothing is known of the destination
-	measured  map[int32]cost         // from exits to the destination
+	allows    [noPolicy + 1]bool // the destination, by policy
+	row       *row               // nil: nothing is known of the destination
+	measured  map[int32]cost     // from exits to the destination
 	entrances []entrance
 	starts    []start
 
@@ -181,10 +180,16 @@ func (s *search) whyNot(i int32) string {
 // hasPrekey says whether hellos can be made for the node. It spares the errors
 // of prekeys for other times, which say a lot.
 func hasPrekey(n *netmap.Node, now time.Time) bool {
+	if n.Keys == nil {
+		return false
+	}
 	at := now.Unix()
-	return n.Keys != nil && slices.ContainsFunc(n.Keys.Prekeys, func(p tinker.Prekey) bool {
-		return p.NotBefore <= at && at < p.NotAfter && p.Check(now) == nil
-	})
+	for i := range n.Keys.Prekeys {
+		if p := &n.Keys.Prekeys[i]; p.NotBefore <= at && at < p.NotAfter && p.Check(now) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // mayExit says whether the node may be the exit.
@@ -203,10 +208,10 @@ func (s *search) mayExit(i int32) bool {
 func (s *search) whyNoExit(i int32) string {
 	n := &s.f.m.Nodes[i]
 	switch {
-	case !s.exitAllows(i):
-		return "its exit policy does not allow the destination"
 	case n.Flags&netmap.FlagBadExit != 0:
 		return "it is a bad exit"
+	case !s.exitAllows(i):
+		return "its exit policy does not allow the destination"
 	case s.r.Unencrypted && s.f.trusted && n.Flags&netmap.FlagTrusted == 0:
 		return "it is no trusted exit, and the connection is not encrypted"
 	case slices.Contains(s.r.AvoidExits, n.ID):
@@ -222,7 +227,7 @@ func (s *search) whyNoExit(i int32) string {
 // exitAllows says whether the node's policy allows the destination. What it says
 // of the node's own addresses is in none that others have, too.
 func (s *search) exitAllows(i int32) bool {
-	n, policy := &s.f.m.Nodes[i], s.f.places[i].policy
+	n, policy := &s.f.m.Nodes[i], s.f.exits[i].policy
 	to := s.r.Destination
 	isOwn := func(a netip.AddrPort) bool { return a.Addr() == to.Addr().Unmap() }
 	switch {
@@ -240,13 +245,12 @@ func (s *search) exitAllows(i int32) bool {
 // away is what the way from the exit to the destination costs. It is gone twice
 // until the first byte comes back: the exit has to shake hands before it can send
 // what came with the first flight.
-func (s *search) away(i int32) cost {
-	p := &s.f.places[i]
+func (s *search) away(i int32, x *exit) cost {
 	c := cost(0)
 	if s.row != nil {
-		c = s.row[p.country]
+		c = s.row[x.country]
 	}
-	if s.r.ASN != 0 && p.asn == s.r.ASN { // it goes no detours
+	if x.asn == s.r.ASN && x.asn != 0 { // it goes no detours
 		c = min(max(c/2, leastAway), c)
 	}
 	if s.measured != nil {
@@ -257,29 +261,34 @@ func (s *search) away(i int32) cost {
 	return 2 * c
 }
 
-// findStarts finds out where routes may begin and end.
+// findStarts finds out where routes may begin and end. It looks at thousands of
+// nodes, so that most of what can be said against one is looked at later.
 func (s *search) findStarts() {
+	trusted := s.r.Unencrypted && s.f.trusted
 	for e := range s.entrances {
 		at := &s.entrances[e]
-		l := &at.layers[s.want-1]
-		s.starts = slices.Grow(s.starts, len(l.reached))
-		add := func(i int32) {
-			if p := &s.f.places[i]; s.allows[p.policy] && p.flags&netmap.FlagBadExit == 0 && (s.f.places[i].flags&netmap.FlagTrusted != 0 || !s.r.Unencrypted || !s.f.trusted) {
-				s.starts = append(s.starts, start{exit: i, entrance: int32(e), least: at.rtt + s.f.least(at.layers, i) + s.away(i)})
-			}
-		}
+		reached := at.layers[s.want-1].reached
 		if len(s.r.Exits) > 0 {
-			for _, id := range s.r.Exits {
-				if i, ok := s.f.m.Index(id); ok && s.f.least(at.layers, int32(i)) < never {
-					add(int32(i))
-				}
-			}
-			continue
+			reached = s.wantedExits(at)
 		}
-		for _, i := range l.reached {
-			add(i)
+		s.starts = slices.Grow(s.starts, len(reached))
+		for _, i := range reached {
+			x := &s.f.exits[i]
+			if !s.allows[x.policy] || trusted && !x.trusted {
+				continue
+			}
+			s.starts = append(s.starts, start{exit: i, entrance: int32(e), least: at.rtt + s.f.least(at.layers, i) + s.away(i, x)})
 		}
 	}
+}
+
+func (s *search) wantedExits(at *entrance) (reached []int32) {
+	for _, id := range s.r.Exits {
+		if i, ok := s.f.m.Index(id); ok && s.f.least(at.layers, int32(i)) < never {
+			reached = append(reached, int32(i))
+		}
+	}
+	return reached
 }
 
 // from looks for routes to a start. It returns true when that is enough.
@@ -289,7 +298,7 @@ func (s *search) from(t start) bool {
 	}
 	s.at = &s.entrances[t.entrance]
 	s.path = append(s.path[:0], step{node: t.exit})
-	return s.extend(s.want-1, s.at.rtt+s.away(t.exit)+s.f.places[t.exit].load)
+	return s.extend(s.want-1, s.at.rtt+s.away(t.exit, &s.f.exits[t.exit])+s.f.places[t.exit].load)
 }
 
 // extend adds so many nodes before the path. It returns true when what was found

@@ -10,6 +10,7 @@ import (
 
 	"safing/internal/geo"
 	"safing/netmap"
+	"safing/netmap/netmaptest"
 	"safing/tinker"
 )
 
@@ -19,7 +20,6 @@ type world struct {
 	owners, groups, keys int      // of which the nodes have one; 0 for none, or each its own owner
 	nets, asns           int      // the same
 	countries            []string // where nodes are
-	near                 int      // every other link is to the nearest of so many nodes
 	crossed              int      // networks and countries that a link crosses besides its ends, at most
 	trusted, bad         float64  // parts of the nodes
 }
@@ -112,11 +112,8 @@ func (w world) descriptor(r *rand.Rand, i int) *netmap.Descriptor {
 func (w world) link(r *rand.Rand, ds []*netmap.Descriptor) {
 	linked := make(map[[2]int]bool)
 	for i := range ds {
-		for k := range (w.degree + 1) / 2 {
+		for range (w.degree + 1) / 2 {
 			j := r.IntN(len(ds))
-			if k%2 == 1 {
-				j = w.nearest(r, ds, i, j)
-			}
 			if i == j || linked[[2]int{i, j}] || linked[[2]int{j, i}] {
 				continue
 			}
@@ -136,31 +133,8 @@ func (w world) link(r *rand.Rand, ds []*netmap.Descriptor) {
 	}
 }
 
-// nearest returns the node that is the nearest to i of j and a few others.
-func (w world) nearest(r *rand.Rand, ds []*netmap.Descriptor, i, j int) int {
-	from, _ := geo.CountryPlace(ds[i].Country)
-	best := j
-	for range w.near {
-		k := r.IntN(len(ds))
-		a, _ := geo.CountryPlace(ds[k].Country)
-		b, _ := geo.CountryPlace(ds[best].Country)
-		if i != k && from.Distance(a) < from.Distance(b) {
-			best = k
-		}
-	}
-	return best
-}
-
-// big is a world of 10,000 nodes of 2,000 owners in 60 countries.
+// big is a map of 10,000 nodes, as it is after it was read.
 func big(t testing.TB) *netmap.Map {
 	t.Helper()
-	r := rand.New(rand.NewPCG(1, 2))
-	var codes []string
-	for i, c := range geo.Countries() {
-		if i%4 == 0 {
-			codes = append(codes, c)
-		}
-	}
-	w := world{nodes: 10000, degree: 32, near: 16, owners: 2000, groups: 4000, nets: 3000, asns: 800, crossed: 4, countries: codes, trusted: 0.2, bad: 0.01}
-	return w.build(t, r)
+	return netmaptest.WithKeys(1, netmaptest.World(1, 10000), time.Now())
 }
