@@ -179,13 +179,14 @@ func watchTable(all []Watch) Table {
 
 func fateTable(all []Fate) Table {
 	t := Table{Title: "Part of clients who were seen at both ends at least once", Header: []string{"adversary", "selection"}}
-	for _, m := range months {
+	shown := []int{1, 3, 6, months}
+	for _, m := range shown {
 		t.Header = append(t.Header, fmt.Sprintf("after %d months", m))
 	}
 	for _, f := range all {
 		row := []string{f.Adversary, f.Selection}
-		for _, h := range f.Hit {
-			row = append(row, percent(h))
+		for _, m := range shown {
+			row = append(row, percent(f.Hit[m-1]))
 		}
 		t.Rows = append(t.Rows, row)
 	}
@@ -194,16 +195,16 @@ func fateTable(all []Fate) Table {
 
 func fateChart(all []Fate) Chart {
 	c := Chart{
-		Name: "attack-year", Title: "Clients seen at both ends at least once, 5 % of nodes hostile", X: Axis{Label: "months", Max: 12},
-		Y: Axis{Label: "part of clients", Percent: true, Max: 1},
+		Name: "attack-year", Title: "Clients seen at both ends at least once, 5 % of nodes hostile", X: Axis{Label: "months", Max: months},
+		Y: Axis{Label: "part of clients", Percent: true},
 	}
 	for _, f := range all {
 		if f.Adversary != "5 % of nodes" {
 			continue
 		}
 		l := Line{Label: f.Selection, Points: [][2]float64{{0, 0}}}
-		for i, m := range f.Months {
-			l.Points = append(l.Points, [2]float64{float64(m), f.Hit[i]})
+		for i, h := range f.Hit {
+			l.Points = append(l.Points, [2]float64{float64(i + 1), h})
 		}
 		c.Lines = append(c.Lines, l)
 		c.Description += fmt.Sprintf("%s: %s after a year. ", f.Selection, percent(f.Hit[len(f.Hit)-1]))

@@ -11,15 +11,14 @@ const (
 	days           = 360
 )
 
-// months are after how many a client's luck is looked at.
-var months = []int{1, 3, 6, 12}
+// months are for how many a client's luck is looked at.
+const months = days / 30
 
 // A Fate says what part of clients an adversary has seen at both ends, in one
-// circuit at least, after some months.
+// circuit at least, after each month.
 type Fate struct {
 	Adversary string    `json:"adversary"`
 	Selection string    `json:"selection"`
-	Months    []int     `json:"months"`
 	Hit       []float64 `json:"hit"`
 }
 
@@ -35,10 +34,10 @@ func (w *World) overTime(ctx context.Context, c chooser, label string, part floa
 		r := rand.New(rand.NewPCG(seed, uint64(i)|1<<42))
 		first[i] = w.life(c, w.atRandom(part, r), i, r)
 	}, nil)
-	f := Fate{Adversary: w.atRandom(part, rand.New(rand.NewPCG(seed, 0))).name, Selection: label, Months: months, Hit: make([]float64, len(months))}
+	f := Fate{Adversary: w.atRandom(part, rand.New(rand.NewPCG(seed, 0))).name, Selection: label, Hit: make([]float64, months)}
 	for _, day := range first {
-		for k, m := range months {
-			if day < float64(30*m) {
+		for k := range f.Hit {
+			if day < float64(30*(k+1)) {
 				f.Hit[k] += 1 / float64(len(first))
 			}
 		}

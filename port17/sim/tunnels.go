@@ -12,6 +12,9 @@ import (
 	"safing/port17/route"
 )
 
+// MaxTunnels is how many tunnels are made at most.
+const MaxTunnels = 10_000_000
+
 // maxHops is of how many nodes a tunnel consists at most.
 const maxHops = 5
 
@@ -47,8 +50,8 @@ type Tunnels struct {
 // own choices are so as far as it takes the randomness that it is given.
 // Progress is called now and then, by one at a time, with the part that is done.
 func (w *World) run(ctx context.Context, c chooser, count int, seed uint64, progress func(done float64)) (*Tunnels, error) {
-	if count < 1 {
-		return nil, fmt.Errorf("simulate %d tunnels: one at least is needed", count)
+	if count < 1 || count > MaxTunnels {
+		return nil, fmt.Errorf("simulate %d tunnels: there can be 1 to %d", count, MaxTunnels)
 	}
 	if err := w.enter(ctx, c, seed); err != nil {
 		return nil, err
