@@ -12,13 +12,18 @@ import (
 // sizes are the numbers of nodes that are measured, as far as asked for.
 var sizes = []int{100, 300, 1000, 3000, 10_000}
 
+const (
+	usedClients = 100
+	usedTunnels = 100
+)
+
 // scaleTunnels is how many tunnels are made to measure how long that takes.
 const scaleTunnels = 20_000
 
 func (s *simulation) scaleReport(ctx context.Context) (*Report, error) {
-	var all []Size
+	var sized []Size
 	for _, count := range sizes {
-		if count > s.Nodes && len(all) > 0 {
+		if count > s.Nodes && len(sized) > 0 {
 			break
 		}
 		s.Progress(fmt.Sprintf("a map of %d nodes", count), 0)
@@ -29,11 +34,11 @@ func (s *simulation) scaleReport(ctx context.Context) (*Report, error) {
 		if err := one.timeRoutes(ctx, w, m, s.Seed); err != nil {
 			return nil, err
 		}
-		all = append(all, one)
+		sized = append(sized, one)
 	}
 	bytes := Table{
 		Title:  "Bytes of a map",
-		Header: []string{"nodes", "links of each", "map", "compressed", "difference in an hour", "all keys", "a client's day"},
+		Header: []string{"nodes", "links of each", "map", "compressed", "difference in an hour", "all keys", "keys that 100 tunnels need", "a client's day", "with all keys"},
 	}
 	times := Table{
 		Title:  "What a client does with it, on one core",
@@ -41,24 +46,25 @@ func (s *simulation) scaleReport(ctx context.Context) (*Report, error) {
 	}
 	c := Chart{
 		Name: "scale", Title: "What a client downloads in a day", X: Axis{Label: "nodes", Log: true}, Y: Axis{Label: "bytes", Log: true},
-		Description: "Both grow in proportion to the number of nodes. ",
+		Description: "Maps and all keys grow in proportion to the number of nodes. ",
 	}
-	keys, maps := Line{Label: "keys"}, Line{Label: "maps"}
-	for _, o := range all {
+	all, used, maps := Line{Label: "all keys"}, Line{Label: "keys that 100 tunnels need"}, Line{Label: "maps"}
+	for _, o := range sized {
 		bytes.Rows = append(bytes.Rows, []string{
-			fmt.Sprint(o.Nodes), fmt.Sprintf("%.1f", o.Links), inBytes(o.Body), inBytes(o.Compressed), inBytes(o.Delta), inBytes(o.Keys), inBytes(o.Daily),
+			fmt.Sprint(o.Nodes), fmt.Sprintf("%.1f", o.Links), inBytes(o.Body), inBytes(o.Compressed), inBytes(o.Delta), inBytes(o.Keys), inBytes(o.Used), inBytes(o.Daily), inBytes(o.DailyAll),
 		})
 		times.Rows = append(times.Rows, []string{
 			fmt.Sprint(o.Nodes), fmt.Sprintf("%.1f", o.Expand), fmt.Sprintf("%.1f", o.Decode), fmt.Sprintf("%.1f", o.Check),
 			inBytes(o.Memory), inBytes(o.FinderMemory), fmt.Sprintf("%.1f", o.Prepare), fmt.Sprintf("%.0f", o.First), fmt.Sprintf("%.0f", o.Further),
 		})
 		n := float64(o.Nodes)
-		keys.Points = append(keys.Points, [2]float64{n, float64(o.Daily - 24*o.Delta)})
+		all.Points = append(all.Points, [2]float64{n, float64(o.DailyAll - 24*o.Delta)})
+		used.Points = append(used.Points, [2]float64{n, float64(o.Daily - 24*o.Delta)})
 		maps.Points = append(maps.Points, [2]float64{n, float64(24 * o.Delta)})
-		c.Description += fmt.Sprintf("%d nodes: %s. ", o.Nodes, inBytes(o.Daily))
+		c.Description += fmt.Sprintf("%d nodes: %s, with all keys %s. ", o.Nodes, inBytes(o.Daily), inBytes(o.DailyAll))
 	}
-	c.Lines = []Line{keys, maps}
-	return &Report{Results: all, Tables: []Table{bytes, times}, Charts: []Chart{c}}, nil
+	c.Lines = []Line{all, used, maps}
+	return &Report{Results: sized, Tables: []Table{bytes, times}, Charts: []Chart{c}}, nil
 }
 
 // timeRoutes measures how long routes of the level normal take to find.
@@ -73,6 +79,34 @@ func (s *Size) timeRoutes(ctx context.Context, w *World, m *netmap.Map, seed uin
 		return err
 	}
 	s.First, s.Further = 1000*ms(t.First), 1000*ms(t.Time)
+	return s.countShards(ctx, w, f, seed)
+}
+
+// countShards finds out the shards of which nodes some clients' tunnels need.
+func (s *Size) countShards(ctx context.Context, w *World, f *route.Finder, seed uint64) error {
+	few := *w
+	few.Clients = few.Clients[:min(usedClients, len(few.Clients))]
+	p := portOver(&few, f, route.Normal)
+	t, err := few.run(ctx, p, usedTunnels*len(few.Clients), seed, nil)
+	if err != nil {
+		return err
+	}
+	m, sum := f.Map(), 0
+	for client := range few.Clients {
+		used := make(map[int]bool)
+		for _, one := range t.all[client*usedTunnels : (client+1)*usedTunnels] {
+			var space [maxHops]int
+			for _, n := range one.hops(&space) {
+				at, _ := m.Index(w.identity(n)) // it comes from there
+				if shard := m.Shard(at); !used[shard] {
+					used[shard] = true
+					sum += s.shards[shard]
+				}
+			}
+		}
+	}
+	s.Used = sum / len(few.Clients)
+	s.Daily = 24*s.Delta + int(24*time.Hour/keySlot)*s.Used
 	return nil
 }
 

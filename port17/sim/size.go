@@ -20,7 +20,7 @@ const (
 	hourlyMeasure = 1. / 24
 )
 
-// keySlot is for how long clients use a prekey, so how often they fetch all.
+// keySlot is for how long clients use a prekey, so how often they fetch keys.
 const keySlot = tinker.DefaultSlot
 
 // A Size is what the map of a network costs those who keep it.
@@ -33,9 +33,13 @@ type Size struct {
 	Compressed int `json:"compressed"`
 	Delta      int `json:"delta"`
 	Keys       int `json:"keys"`
+	// Used is the bytes of the shards with the keys of all nodes that a client's
+	// 100 tunnels of the level normal go through, on average.
+	Used int `json:"used"`
 	// Daily is what a client downloads that stays for a day: differences each
-	// hour and all keys for each slot.
-	Daily int `json:"daily"`
+	// hour, and for each slot those shards. DailyAll is the same with all keys.
+	Daily    int `json:"daily"`
+	DailyAll int `json:"daily_all"`
 	// Milliseconds to apply the difference, to check and read the map, and to
 	// check all keys.
 	Expand float64 `json:"expand"`
@@ -49,6 +53,8 @@ type Size struct {
 	Prepare float64 `json:"prepare"`
 	First   float64 `json:"first"`
 	Further float64 `json:"further"`
+
+	shards []int // bytes of each
 }
 
 // published is a world's map as the network publishes it at one time.
@@ -87,6 +93,7 @@ func size(count int, seed uint64) (Size, *World, *netmap.Map, error) {
 	s := Size{Nodes: count, Body: len(body)}
 	for _, b := range shards {
 		s.Keys += len(b)
+		s.shards = append(s.shards, len(b))
 	}
 	compressed, err := netmap.Compress(body, nil)
 	if err != nil {
@@ -97,7 +104,7 @@ func size(count int, seed uint64) (Size, *World, *netmap.Map, error) {
 		return s, nil, nil, err
 	}
 	s.Compressed, s.Delta = len(compressed), len(delta)
-	s.Daily = 24*s.Delta + int(24*time.Hour/keySlot)*s.Keys
+	s.DailyAll = 24*s.Delta + int(24*time.Hour/keySlot)*s.Keys
 	m, err := s.read(made.Header(body), delta, old, shards)
 	if err != nil {
 		return s, nil, nil, err
