@@ -47,6 +47,8 @@ func (m misdeed) Unwrap() error { return m.error }
 // testExit tests an exit over circuits that are entered at others, if it has
 // neighbours. What seems a misdeed is looked at once more.
 func (p *Prober) testExit(ctx context.Context, n netmap.Node, m *netmap.Map) *Exit {
+	ctx, cancel := context.WithTimeout(ctx, 10*p.config.Timeout)
+	defer cancel()
 	e := new(Exit)
 	allowed, refused := p.targets(ctx, n)
 	if len(allowed) == 0 {

@@ -44,7 +44,7 @@ type Result struct {
 var ErrNoWay = errors.New("this machine has no way to addresses of the node's kind")
 
 // Probe tests whether the node can be reached and, if it is an exit and on the
-// map, how it behaves as one. It takes some ten times Config.Timeout at most. The
+// map, how it behaves as one. It takes some twelve times Config.Timeout at most. The
 // error is the prober's own: the context's, or ErrNoWay.
 func (p *Prober) Probe(ctx context.Context, n netmap.Node, m *netmap.Map) (Result, error) {
 	r := Result{Ways: p.reach(ctx, n)}

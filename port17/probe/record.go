@@ -75,10 +75,14 @@ func (r *record) probed(now time.Time, reached, told bool, answered time.Time, e
 		r.failing = now
 	}
 	r.failed++
-	r.next = now.Add(min(every, firstRetry<<min(r.failed-1, 20)))
 	if r.failed >= enoughFail && answered.After(r.failing) {
 		r.reachable = false
 	}
+	longest := every
+	if !r.reachable {
+		longest *= 4
+	}
+	r.next = now.Add(min(longest, firstRetry<<min(r.failed-1, 20)))
 }
 
 // add keeps a measurement, and the newest of those before.

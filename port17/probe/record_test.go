@@ -24,7 +24,8 @@ func TestRecord(t *testing.T) {
 		steps  []step
 	}{
 		{"new", false, []step{{false, true, 0, false, time.Minute}, {true, true, 0, true, every}}},
-		{"never", false, []step{{false, true, 0, false, time.Minute}, {false, true, 0, false, 2 * time.Minute}, {false, true, 0, false, 4 * time.Minute}, {false, true, 0, false, 8 * time.Minute}, {false, true, 0, false, 16 * time.Minute}, {false, true, 0, false, every}}},
+		{"never", false, []step{{false, true, 0, false, time.Minute}, {false, true, 0, false, 2 * time.Minute}, {false, true, 0, false, 4 * time.Minute}, {false, true, 0, false, 8 * time.Minute}, {false, true, 0, false, 16 * time.Minute}, {false, true, 0, false, 32 * time.Minute}, {false, true, 0, false, 64 * time.Minute}, {false, true, 0, false, 4 * every}, {false, true, 0, false, 4 * every}}},
+		{"never by us", true, []step{{false, true, 0, true, time.Minute}, {false, true, 0, true, 2 * time.Minute}, {false, true, 0, true, 4 * time.Minute}, {false, true, 0, true, 8 * time.Minute}, {false, true, 0, true, 16 * time.Minute}, {false, true, 0, true, every}}},
 		{"gone", true, []step{{false, true, 1, true, time.Minute}, {false, true, 1, true, 2 * time.Minute}, {false, true, 1, false, 4 * time.Minute}, {true, true, 0, true, every}}},
 		{"hiccup", true, []step{{false, true, 1, true, time.Minute}, {false, true, 1, true, 2 * time.Minute}, {true, true, 1, true, every}, {false, true, 1, true, time.Minute}}},
 		{"our own network", true, []step{{false, true, 0, true, time.Minute}, {false, true, 0, true, 2 * time.Minute}, {false, true, 0, true, 4 * time.Minute}, {false, true, 1, false, 8 * time.Minute}}},
@@ -119,6 +120,33 @@ func (r *record) list() []measured {
 		return nil
 	}
 	return r.rates
+}
+
+// Of many nodes that are due, those that wait longest come first, and none twice.
+func TestDue(t *testing.T) {
+	now := time.Now()
+	s, err := NewScanner(t.Context(), ScannerConfig{Prober: New(Config{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []netmap.Node
+	for i := range byte(5) {
+		list = append(list, netmap.Node{Descriptor: &netmap.Descriptor{ID: netmap.NodeID{i + 1}}})
+	}
+	s.due(list[3:], nil, now.Add(-time.Hour), 0) // the last two wait for an hour
+	first := s.due(list, nil, now, 2)
+	if len(first) != 2 || first[0].ID[0] < 4 || first[1].ID[0] < 4 {
+		t.Errorf("%v", first)
+	}
+	if rest := s.due(list, nil, now, 10); len(rest) != 3 || rest[0].ID[0] > 3 {
+		t.Errorf("%d more, want 3", len(rest))
+	}
+	for _, n := range list {
+		s.records[n.ID].probing = false
+	}
+	if s.due(nil, nil, now, 10); len(s.records) != 0 {
+		t.Errorf("%d nodes that are gone are remembered", len(s.records))
+	}
 }
 
 // Measurements end with the budget, and go on in the next period. The oldest comes

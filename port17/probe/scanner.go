@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +34,7 @@ type ScannerConfig struct {
 
 const (
 	lookEvery     = time.Second // at the list of nodes, for new ones
-	mostProbes    = 32          // at a time
+	mostProbes    = 64          // at a time
 	leastMeasured = 1_000_000   // bytes of the budget that have to be left for a measurement
 	mostRecords   = 50_000      // of nodes that are gone, too
 )
@@ -160,10 +161,16 @@ func (s *Scanner) due(list []netmap.Node, m *netmap.Map, now time.Time, room int
 		there[n.ID] = true
 		r := s.recordLocked(n.ID)
 		r.see(n.Binding(), m != nil && listed(m, n.ID), now)
-		if len(due) < room && !r.probing && !now.Before(r.next) {
-			r.probing = true
+		if !r.probing && !now.Before(r.next) {
 			due = append(due, n)
 		}
+	}
+	// Who waits longest comes first, so that many that are silent delay nobody for
+	// ever.
+	slices.SortFunc(due, func(a, b netmap.Node) int { return s.records[a.ID].next.Compare(s.records[b.ID].next) })
+	due = due[:min(len(due), room)]
+	for _, n := range due {
+		s.records[n.ID].probing = true
 	}
 	for id, r := range s.records {
 		switch {
