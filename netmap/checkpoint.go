@@ -188,6 +188,7 @@ func (n *Network) readCheckpoint(signed []byte) (Checkpoint, count, error) {
 type signerKey struct {
 	note.Verifier
 	witness bool
+	url     string
 }
 
 // signers returns the authorities and then the witnesses, each key once whatever
@@ -195,21 +196,21 @@ type signerKey struct {
 // read, which validate refuses, signs nothing.
 func (n *Network) signers() (keys []signerKey) {
 	seen := make(map[string]bool)
-	add := func(text string, witness bool, read func(string) (note.Verifier, error)) {
+	add := func(text, url string, witness bool, read func(string) (note.Verifier, error)) {
 		v, err := read(text)
 		if err != nil {
 			return
 		}
 		if key := strings.SplitN(text, "+", 3)[2]; !seen[key] { // NAME+HASH+KEY, as it could be read
 			seen[key] = true
-			keys = append(keys, signerKey{v, witness})
+			keys = append(keys, signerKey{v, witness, url})
 		}
 	}
 	for _, a := range n.Authorities {
-		add(a.Key, false, note.NewVerifier)
+		add(a.Key, a.URL, false, note.NewVerifier)
 	}
 	for _, w := range n.Witnesses {
-		add(w.Key, true, NewCosignatureVerifier)
+		add(w.Key, w.URL, true, NewCosignatureVerifier)
 	}
 	return keys
 }

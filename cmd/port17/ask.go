@@ -8,14 +8,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
-	"safing/internal/command"
 	"safing/netmap"
-	"safing/port17/client"
 	"safing/port17/directory"
 )
 
@@ -77,36 +73,4 @@ func printJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
-}
-
-type mapCommand struct {
-	source
-}
-
-// Run prints the map.
-func (c *mapCommand) Run(ctx context.Context, io command.IO) error {
-	var v client.MapView
-	if c.Network != "" {
-		m, err := c.fetch(ctx)
-		if err != nil {
-			return err
-		}
-		v = client.ViewMap(m)
-	} else if err := c.ask(ctx, "/v1/map", &v); err != nil {
-		return err
-	}
-	if c.JSON {
-		return printJSON(io.Out, v)
-	}
-	fmt.Fprintf(io.Out, "%s, map %d, valid until %s\n\n", v.Network, v.Sequence, v.ValidUntil.Local().Format(time.DateTime))
-	t := tabwriter.NewWriter(io.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NODE\tID\tOWNER\tCOUNTRY\tADDRESS\tLINKS\tEXIT")
-	for _, n := range v.Nodes {
-		exit := strings.Join(n.Exit, ", ")
-		if exit == "" {
-			exit = "-"
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", n.Name, n.ID.Short(), n.Owner, n.Country, strings.Join(slices.Concat(n.Addresses, n.Entrances), " "), len(n.Links), exit)
-	}
-	return t.Flush()
 }

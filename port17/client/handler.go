@@ -33,7 +33,7 @@ func (c *Client) Handler() http.Handler {
 			http.Error(w, ErrNoMap.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		answer(w, ViewMap(m))
+		answer(w, ViewMap(c.config.Network, m))
 	})
 	mux.HandleFunc("GET /v1/route", c.serveRoute)
 	mux.HandleFunc("GET /v1/events", c.serveEvents)

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -25,31 +24,6 @@ type Status struct {
 type Overview struct {
 	Status
 	Routes []CircuitView `json:"routes"` // the circuits, the oldest first
-}
-
-// A MapView is a map for people and programs to read.
-type MapView struct {
-	Network    string     `json:"network"`
-	Sequence   uint64     `json:"sequence"`
-	ValidUntil time.Time  `json:"valid_until"`
-	Nodes      []NodeView `json:"nodes"`
-}
-
-// A NodeView is one node of a MapView.
-type NodeView struct {
-	HopInfo
-	Group     string     `json:"group,omitempty"`
-	ASN       uint32     `json:"asn,omitempty"`
-	Addresses []string   `json:"addresses"` // plain TCP
-	Entrances []string   `json:"entrances"` // other wrappings, such as "quic://192.0.2.1:1717"
-	Exit      []string   `json:"exit"`
-	Links     []LinkView `json:"links"`
-}
-
-// A LinkView is one of a node's links that both ends publish.
-type LinkView struct {
-	To  netmap.NodeID `json:"to"`
-	RTT time.Duration `json:"rtt"` // nanoseconds
 }
 
 // A CircuitView is one circuit.
@@ -113,26 +87,6 @@ func (c *Client) Overview() Overview {
 		s.Sequence, s.Until, s.Nodes = m.Sequence, m.ValidUntil, len(m.Nodes)
 	}
 	return Overview{Status: s, Routes: circuits}
-}
-
-// ViewMap returns a view of the map.
-func ViewMap(m *netmap.Map) MapView {
-	v := MapView{Network: m.Network, Sequence: m.Sequence, ValidUntil: m.ValidUntil, Nodes: []NodeView{}}
-	for i, n := range m.Nodes {
-		node := NodeView{HopInfo: hopInfo(n), Group: n.Group, ASN: n.ASN, Exit: n.Exit.Rules(), Addresses: []string{}, Entrances: []string{}, Links: []LinkView{}}
-		for _, a := range n.Addresses {
-			node.Addresses = append(node.Addresses, a.String())
-		}
-		for _, e := range n.Entrances {
-			node.Entrances = append(node.Entrances, e.String())
-		}
-		for _, e := range m.Edges(i) {
-			node.Links = append(node.Links, LinkView{To: m.Nodes[e.To].ID, RTT: e.RTT})
-		}
-		v.Nodes = append(v.Nodes, node)
-	}
-	slices.SortFunc(v.Nodes, func(a, b NodeView) int { return cmp.Compare(a.Name, b.Name) })
-	return v
 }
 
 // ViewRoute returns a view of an explanation.
