@@ -18,6 +18,9 @@
 // ListenPacket does the same for datagrams. Those that find no room are dropped,
 // here or at the exit, and nobody waits for them.
 //
+// What is not encrypted, by its port or its first bytes, leaves through a trusted
+// exit, if there are such on the map.
+//
 // When a circuit breaks, its connections end with an error. Nothing is sent
 // again or another way; the node at fault is left out for a while, so that the
 // next connection takes another route.
