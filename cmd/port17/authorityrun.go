@@ -49,6 +49,9 @@ func (c *authorityRun) Run(ctx context.Context, io command.IO) (err error) {
 		c.Network = filepath.Join(c.State, authorityNetFile)
 	}
 	network, err := netmap.LoadNetwork(c.Network)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: name the network's file with --network", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -54,3 +54,34 @@ func TestNewestStays(t *testing.T) {
 		f.a.nodes.dropSilent(now.Add(time.Hour))
 	}
 }
+
+// When there are too many nodes, one that is not on the map gives way.
+func TestCrowd(t *testing.T) {
+	r := newRegistry(3, 1<<20)
+	now := time.Now()
+	add := func(seed byte) error {
+		o, err := openObject(parcel{kindDescriptor, descriptor(t, seed, now)}, now.Add(time.Duration(seed)*time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = r.put(o)
+		return err
+	}
+	for seed := range byte(3) {
+		if err := add(seed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.setListed([]listing{{ID: id(0), Descriptor: digest{1}}, {ID: id(2), Descriptor: digest{1}}})
+	if err := add(3); err != nil || r.newest(id(1), kindDescriptor) != nil || r.newest(id(0), kindDescriptor) == nil {
+		t.Errorf("one too many: %v", err)
+	}
+	r.setListed([]listing{{ID: id(0), Descriptor: digest{1}}, {ID: id(2), Descriptor: digest{1}}, {ID: id(3), Descriptor: digest{1}}})
+	if err := add(4); err == nil || !strings.Contains(err.Error(), "takes no more") {
+		t.Errorf("one too many, and all are on the map: %v", err)
+	}
+	r.dropSilent(now.Add(time.Hour))
+	if r.size != 0 || len(r.byHash) != 0 {
+		t.Errorf("%d bytes, %d objects are left of nothing", r.size, len(r.byHash))
+	}
+}

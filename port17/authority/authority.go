@@ -19,12 +19,13 @@ import (
 )
 
 const (
-	settle    = 100 * time.Millisecond // changes within it go into one map
-	maxSkew   = 10 * time.Minute       // between a node's clock and ours
-	keepFor   = 3                      // periods after which a silent node is dropped
-	maxNodes  = 10000
-	maxBytes  = netmap.MaxMap - 1<<20 // of all descriptors and keys, with room for what a map adds
-	backdated = time.Minute           // maps are valid from so long ago, for slow clocks
+	settle     = 100 * time.Millisecond // changes within it go into one map
+	maxSkew    = 10 * time.Minute       // between a node's clock and ours
+	keepFor    = 3                      // periods after which a silent node is dropped
+	maxNodes   = 10000
+	maxBytes   = netmap.MaxMap - 1<<20 // of all descriptors and keys, with room for what a map adds
+	retryAfter = 5 * time.Second       // without witnesses
+	backdated  = time.Minute           // maps are valid from so long ago, for slow clocks
 )
 
 // Config says for which network an authority works.
@@ -52,6 +53,7 @@ type Authority struct {
 	period   time.Duration
 	validity time.Duration
 	log      *slog.Logger
+	started  time.Time
 
 	witnesses  Witnesses
 	store      *store
@@ -124,7 +126,7 @@ func (c Config) withDefaults() Config {
 }
 
 // New loads the state and begins to work. Close ends it. An authority that is
-// alone has made a map when New returns.
+// alone has made a map when New returns, unless it waits for witnesses.
 func New(ctx context.Context, c Config) (*Authority, error) {
 	c = c.withDefaults()
 	q, err := newQuorum(c.Network)
@@ -144,7 +146,7 @@ func New(ctx context.Context, c Config) (*Authority, error) {
 	}
 	a := &Authority{
 		network: c.Network, quorum: q, signer: s, schedule: newSchedule(period, q.rounds()), period: period, validity: validity,
-		witnesses: c.Witnesses, scanner: c.Scanner, log: c.Log, nodes: newRegistry(maxBytes),
+		witnesses: c.Witnesses, scanner: c.Scanner, log: c.Log, started: time.Now(), nodes: newRegistry(maxNodes, maxBytes),
 		statements: newStatements(c.Network), policyFile: filepath.Join(c.State, "policy"),
 		limits: newLimits(c.Limits), mirror: directory.NewMirror(directory.MirrorConfig{}),
 		peers: newPeers(q, s.KeyHash(), c.Transport), dirty: make(chan struct{}, 1), progressed: make(chan struct{}, 1),
@@ -167,8 +169,12 @@ func (a *Authority) begin(ctx context.Context) error {
 		return err
 	}
 	if a.alone() {
-		if err := a.renew(ctx); err != nil {
+		err := a.renew(ctx)
+		if err != nil && !errors.Is(err, netmap.ErrWitness) {
 			return err
+		}
+		if err != nil {
+			a.log.Warn("the first map waits for witnesses", "error", err)
 		}
 	}
 	ctx, a.stop = context.WithCancel(ctx)
@@ -251,6 +257,12 @@ func (a *Authority) remember(p parcel, received time.Time) (forgotten []digest, 
 func (a *Authority) Close() error {
 	a.stop()
 	a.running.Wait()
+	for _, p := range a.peers {
+		p.http.CloseIdleConnections()
+	}
+	if c, ok := a.witnesses.(*witness.Client); ok {
+		c.Close()
+	}
 	return a.store.close()
 }
 
@@ -282,10 +294,11 @@ func (a *Authority) runAlone(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-silent.C:
-			if !a.dropSilent(ctx) && !a.unfinished() {
+			if !a.dropSilent(ctx) {
 				continue
 			}
 		case <-renew.C:
+		case <-a.retry():
 		case <-a.dirty:
 			wait(ctx, settle) // what else changes now goes into the same map
 		}
@@ -298,16 +311,21 @@ func (a *Authority) runAlone(ctx context.Context) {
 	}
 }
 
-// unfinished says whether a map is waiting for witnesses.
-func (a *Authority) unfinished() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.pending != nil
+// retry returns when a map that waits for witnesses is to be tried again; nil if
+// there is none.
+func (a *Authority) retry() <-chan time.Time {
+	if a.pendingNow() == nil {
+		return nil
+	}
+	return time.After(retryAfter)
 }
 
 // dropSilent forgets the nodes that were not heard of, and says whether there
-// were any.
+// were any. After a start all have the time to publish again.
 func (a *Authority) dropSilent(ctx context.Context) bool {
+	if time.Since(a.started) < a.period {
+		return false
+	}
 	gone := a.nodes.dropSilent(time.Now().Add(-keepFor * a.period))
 	if len(gone) == 0 {
 		return false

@@ -44,7 +44,7 @@ func attended(w *attendant) func(c *council) {
 func (w *attendant) Cosign(_ context.Context, signed []byte, _ witness.Prover) ([]byte, error) {
 	w.asked.Add(1)
 	if !w.there.Load() {
-		return signed, errors.New("no witness answers")
+		return signed, netmap.ErrWitness
 	}
 	n, err := note.Open(signed, note.VerifierList(w.signer.(note.Verifier)))
 	var unverified *note.UnverifiedNoteError
@@ -121,6 +121,24 @@ func TestCrashBeforeWitnesses(t *testing.T) {
 		if m := c.agree(1); m.Sequence != 2 || c.leaf(0, 1) != signed {
 			t.Errorf("map 1 is\n%sand was signed as\n%s, the newest is map %d", c.leaf(0, 1), signed, m.Sequence)
 		}
+	})
+}
+
+// An authority that is alone starts without its witnesses, and has a map soon
+// after they are back.
+func TestAloneWithoutWitnesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := new(attendant)
+		c := newCouncil(t, 1, 1, attended(w))
+		c.publish(1, 0)
+		time.Sleep(time.Minute)
+		if c.newest(0) != nil {
+			t.Error("a map is out")
+		}
+		w.there.Store(true)
+		time.Sleep(2 * retryAfter)
+		synctest.Wait()
+		c.agree(1)
 	})
 }
 

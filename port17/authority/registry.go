@@ -85,6 +85,7 @@ func (r *registered) heard() time.Time {
 // A registry has the nodes that an authority knows. Its methods may be called
 // from any goroutine.
 type registry struct {
+	most int // nodes
 	room int // bytes that descriptors and keys may need on a map
 
 	mu     sync.Mutex
@@ -93,8 +94,8 @@ type registry struct {
 	size   int // bytes that they may need
 }
 
-func newRegistry(room int) *registry {
-	return &registry{room: room, nodes: make(map[netmap.NodeID]*registered), byHash: make(map[digest]*object)}
+func newRegistry(most, room int) *registry {
+	return &registry{most: most, room: room, nodes: make(map[netmap.NodeID]*registered), byHash: make(map[digest]*object)}
 }
 
 // Errors of what is older than what is known.
@@ -115,8 +116,8 @@ func (r *registry) put(o *object) (forgotten []digest, isNew bool, err error) {
 	switch {
 	case node == nil && o.kind != kindDescriptor:
 		return nil, false, errors.New("there is no descriptor of the node: publish that first")
-	case node == nil && len(r.nodes) >= maxNodes:
-		return nil, false, fmt.Errorf("the network has %d nodes and takes no more", maxNodes)
+	case node == nil && len(r.nodes) >= r.most && !r.evictLocked(&forgotten):
+		return nil, false, fmt.Errorf("the network has %d nodes and takes no more", r.most)
 	case r.size+grows(node, o) > r.room:
 		return nil, false, fmt.Errorf("the map has no room for the %d bytes of the descriptor or keys", len(o.signed))
 	case node == nil:
@@ -133,7 +134,34 @@ func (r *registry) put(o *object) (forgotten []digest, isNew bool, err error) {
 	})
 	*list = slices.Insert(*list, at, o)
 	r.byHash[o.hash] = o
-	return r.trimLocked(node, list), true, nil
+	return append(forgotten, r.trimLocked(node, list)...), true, nil
+}
+
+// evictLocked forgets the node that was heard longest ago of those that are not
+// on the map. So whoever invents nodes keeps nobody off the map for long.
+func (r *registry) evictLocked(forgotten *[]digest) bool {
+	var oldest *registered
+	for _, node := range r.nodes {
+		if node.listedDescriptor.isZero() && (oldest == nil || node.heard().Before(oldest.heard())) {
+			oldest = node
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	*forgotten = append(*forgotten, r.forgetLocked(oldest)...)
+	return true
+}
+
+// forgetLocked forgets a node, and returns what it had of it.
+func (r *registry) forgetLocked(node *registered) (forgotten []digest) {
+	for _, o := range slices.Concat(node.descriptors, node.keys) {
+		delete(r.byHash, o.hash)
+		forgotten = append(forgotten, o.hash)
+	}
+	r.size -= node.size()
+	delete(r.nodes, node.id)
+	return forgotten
 }
 
 // grows returns how many more bytes a map may need for the object. What is
@@ -195,16 +223,10 @@ func (r *registry) object(hash digest) *object {
 func (r *registry) dropSilent(since time.Time) (forgotten []digest) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for id, node := range r.nodes {
-		if !node.heard().Before(since) {
-			continue
+	for _, node := range r.nodes {
+		if node.heard().Before(since) {
+			forgotten = append(forgotten, r.forgetLocked(node)...)
 		}
-		for _, o := range slices.Concat(node.descriptors, node.keys) {
-			delete(r.byHash, o.hash)
-			forgotten = append(forgotten, o.hash)
-		}
-		r.size -= node.size()
-		delete(r.nodes, id)
 	}
 	return forgotten
 }
