@@ -9,8 +9,9 @@ import (
 
 const (
 	// budgetTunnels is how many tunnels are made in each world with hostile
-	// nodes, at most.
+	// nodes, at most, and of how many clients.
 	budgetTunnels = 100_000
+	budgetClients = 10_000
 	// lives is how many clients live for a year.
 	lives = 1000
 )
@@ -119,6 +120,7 @@ func (s *simulation) budgets(ctx context.Context) (found []Exposure, err error) 
 			if err != nil {
 				return nil, err
 			}
+			more.Clients = more.Clients[:min(budgetClients, len(more.Clients))]
 			all, err := s.choose(ctx, more, min(s.Tunnels, budgetTunnels))
 			if err != nil {
 				return nil, err

@@ -64,9 +64,13 @@ type selection struct {
 	builder
 }
 
+// clientsOfNode is how many clients there are for each node: if they were few,
+// some nodes would be the entry of none.
+const clientsOfNode = 5
+
 func (s *simulation) world() (*World, error) {
 	if s.w == nil {
-		w, err := New(Config{Nodes: s.Nodes, Seed: s.Seed})
+		w, err := New(Config{Nodes: s.Nodes, Clients: max(defaultClients, clientsOfNode*s.Nodes), Seed: s.Seed})
 		if err != nil {
 			return nil, err
 		}
