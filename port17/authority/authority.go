@@ -148,7 +148,7 @@ func New(ctx context.Context, c Config) (*Authority, error) {
 		network: c.Network, quorum: q, signer: s, schedule: newSchedule(period, q.rounds()), period: period, validity: validity,
 		witnesses: c.Witnesses, scanner: c.Scanner, log: c.Log, started: time.Now(), nodes: newRegistry(maxNodes, maxBytes),
 		statements: newStatements(c.Network), policyFile: filepath.Join(c.State, "policy"),
-		limits: newLimits(c.Limits), mirror: directory.NewMirror(directory.MirrorConfig{}),
+		limits: newLimits(c.Limits, period), mirror: directory.NewMirror(directory.MirrorConfig{}),
 		peers: newPeers(q, s.KeyHash(), c.Transport), dirty: make(chan struct{}, 1), progressed: make(chan struct{}, 1),
 	}
 	for _, p := range a.peers {

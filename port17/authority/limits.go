@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"net/netip"
 	"sync"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -15,10 +16,12 @@ import (
 // Limits keep strangers from filling an authority's disk and time.
 type Limits struct {
 	// NodeRate is how many descriptors, and as many keys, a node may publish in a
-	// second; 0 means one in 15 seconds. 32 may come at once.
+	// second; 0 means one in 15 seconds, or 16 in a period if that is more. 32
+	// may come at once.
 	NodeRate float64
 	// SourceRate is how much may come in a second from one /24 of IPv4 or /48 of
-	// IPv6, in which hundreds of nodes may be; 0 means 20. 1024 may come at once.
+	// IPv6, in which hundreds of nodes may be; 0 means 20, or 4000 in a period if
+	// that is more. 1024 may come at once.
 	SourceRate float64
 }
 
@@ -27,17 +30,22 @@ const (
 	nodeBurst         = 32
 	defaultSourceRate = 20
 	sourceBurst       = 1024
-	maxBuckets        = 64 << 10
-	authorRate        = 40 // messages of another authority in a second
-	authorBurst       = 400
+
+	// A short period needs more: what is published in it by a node, and a source.
+	nodeInPeriod   = 16
+	sourceInPeriod = 4000
+
+	maxBuckets  = 64 << 10
+	authorRate  = 40 // messages of another authority in a second
+	authorBurst = 400
 )
 
-func (l Limits) withDefaults() Limits {
+func (l Limits) withDefaults(period time.Duration) Limits {
 	if l.NodeRate <= 0 {
-		l.NodeRate = defaultNodeRate
+		l.NodeRate = max(defaultNodeRate, nodeInPeriod/period.Seconds())
 	}
 	if l.SourceRate <= 0 {
-		l.SourceRate = defaultSourceRate
+		l.SourceRate = max(defaultSourceRate, sourceInPeriod/period.Seconds())
 	}
 	return l
 }
@@ -80,8 +88,8 @@ type limits struct {
 	authors           *buckets[uint32]
 }
 
-func newLimits(l Limits) *limits {
-	l = l.withDefaults()
+func newLimits(l Limits, period time.Duration) *limits {
+	l = l.withDefaults(period)
 	return &limits{
 		descriptors: newBuckets[netmap.NodeID](l.NodeRate, nodeBurst),
 		keys:        newBuckets[netmap.NodeID](l.NodeRate, nodeBurst),

@@ -13,7 +13,7 @@ import (
 
 func TestSourceLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimits(Limits{SourceRate: 1})
+		l := newLimits(Limits{SourceRate: 1}, netmap.DefaultPeriod)
 		for i := range sourceBurst {
 			if err := l.source(fmt.Sprintf("192.0.2.%d:%d", i%256, i)); err != nil {
 				t.Fatal(err)
@@ -55,7 +55,7 @@ func TestBucketsAreBounded(t *testing.T) {
 
 func TestNodeLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimits(Limits{})
+		l := newLimits(Limits{}, netmap.DefaultPeriod)
 		for range nodeBurst {
 			if err := l.node(l.descriptors, netmap.NodeID{1}); err != nil {
 				t.Fatal(err)
@@ -70,6 +70,22 @@ func TestNodeLimit(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		if err := l.node(l.descriptors, netmap.NodeID{1}); err != nil {
 			t.Errorf("15 seconds later: %v", err)
+		}
+	})
+}
+
+// With a short period a node may publish in each.
+func TestLimitsOfShortPeriod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		period := 2 * time.Second
+		l := newLimits(Limits{}, period)
+		for range 100 {
+			for range 3 {
+				if err := l.node(l.descriptors, netmap.NodeID{1}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(period)
 		}
 	})
 }

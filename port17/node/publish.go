@@ -16,9 +16,11 @@ import (
 // Every descriptor makes a new map, which everybody fetches. Changes within a
 // moment go into one; and a neighbour whose links come and go does not make a
 // node publish more often than once in a while, after the changes at a start.
+// Where maps are made every few seconds, that is a part of their period.
 const (
 	publishSettle = 200 * time.Millisecond
 	publishEvery  = 20 * time.Second
+	publishPart   = 8 // of a period
 	publishBurst  = 16
 	retryPublish  = 5 * time.Second
 	publishDrift  = 2 * time.Minute // between two, for what changes little by little
@@ -29,7 +31,7 @@ const (
 func (n *Node) publish(ctx context.Context) {
 	timer := time.NewTimer(n.config.Period)
 	defer timer.Stop()
-	limit := rate.NewLimiter(rate.Every(publishEvery), publishBurst)
+	limit := rate.NewLimiter(rate.Every(min(publishEvery, n.config.Period/publishPart)), publishBurst)
 	for {
 		select {
 		case <-ctx.Done():
