@@ -113,6 +113,7 @@ func (a *Authority) keep(ctx context.Context, o *object) (isNew bool, err error)
 // period.
 func (a *Authority) fetchAgreed(ctx context.Context, votes []*vote) {
 	wanted := a.quorum.agreed(votes)
+	a.nodes.pin(wanted)
 	if len(a.missing(wanted)) == 0 {
 		return
 	}

@@ -116,7 +116,15 @@ func (a *Authority) castVote(ctx context.Context, period time.Time) (ballot, []b
 	}
 	if signed != nil {
 		b, err := openBallot(a.quorum, signed)
-		return b, body, err
+		if err != nil {
+			return ballot{}, nil, err
+		}
+		v, err := parseVote(b.voteHeader, body)
+		if err != nil {
+			return ballot{}, nil, err
+		}
+		a.nodes.pin(v.named())
+		return b, body, nil
 	}
 	b, body, err := makeBallot(a.opinion(period, period.Add(-a.schedule.margin())), a.signer, a.quorum.network)
 	if err != nil {

@@ -91,7 +91,8 @@ type registry struct {
 	mu     sync.Mutex
 	nodes  map[netmap.NodeID]*registered
 	byHash map[digest]*object
-	size   int // bytes that they may need
+	pinned map[digest]bool // that votes of this period name
+	size   int             // bytes that they may need
 }
 
 func newRegistry(most, room int) *registry {
@@ -182,14 +183,16 @@ func largest(list []*object) (most int) {
 
 func (r *registered) size() int { return largest(r.descriptors) + largest(r.keys) }
 
-// trimLocked forgets what is too old to be named by anybody.
+// trimLocked forgets what is too old to be named by anybody. What a vote has
+// named stays, however often the node publishes meanwhile: otherwise one node
+// could keep all from making the map.
 func (r *registry) trimLocked(node *registered, list *[]*object) (forgotten []digest) {
 	kept := 0
 	before := node.size()
 	defer func() { r.size -= before - node.size() }()
 	*list = slices.DeleteFunc(*list, func(o *object) bool {
 		kept++
-		if kept <= keptOfEach || o.hash == node.listedDescriptor || o.hash == node.listedKeys {
+		if kept <= keptOfEach || r.pinned[o.hash] || o.hash == node.listedDescriptor || o.hash == node.listedKeys {
 			return false
 		}
 		delete(r.byHash, o.hash)
@@ -245,13 +248,25 @@ func (r *registry) setListed(list []listing) {
 	}
 }
 
+// pin keeps the objects in place of those that were pinned before. They need not
+// be there yet.
+func (r *registry) pin(named []digest) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pinned = make(map[digest]bool, len(named))
+	for _, d := range named {
+		r.pinned[d] = true
+	}
+}
+
 // opinions returns what can be said of all nodes from which something was
-// published until then, sorted by identity. Whether they are reachable is left
-// open.
+// published until then, sorted by identity, and pins what it names. Whether the
+// nodes are reachable is left open.
 func (r *registry) opinions(until time.Time) []opinion {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var all []opinion
+	r.pinned = make(map[digest]bool)
 	for id, node := range r.nodes {
 		o := opinion{
 			ID:          id,
@@ -260,6 +275,9 @@ func (r *registry) opinions(until time.Time) []opinion {
 		}
 		if len(o.Descriptors) > 0 {
 			all = append(all, o)
+		}
+		for _, d := range slices.Concat(o.Descriptors, o.Keys) {
+			r.pinned[d] = true
 		}
 	}
 	slices.SortFunc(all, func(a, b opinion) int { return bytes.Compare(a.ID[:], b.ID[:]) })

@@ -322,6 +322,31 @@ func TestNodeReachesOne(t *testing.T) {
 	})
 }
 
+// One that publishes all the time keeps nobody off the map: what the votes name
+// stays until it is made.
+func TestNodePublishesOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCouncil(t, 3, 2)
+		c.publish(1, 0, 1, 2)
+		c.publish(2, 0, 1, 2)
+		for sequence := range uint64(3) {
+			s := c.members[0].schedule
+			next := s.next(time.Now())
+			time.Sleep(time.Until(next.Add(time.Second)))
+			for i := range 8 {
+				c.load = 10 * i
+				c.publish(1, 0, 1, 2)
+				time.Sleep(2 * time.Second)
+			}
+			time.Sleep(time.Until(next.Add(s.period / 2)))
+			synctest.Wait()
+			if m := c.agree(2); m.Sequence != sequence+1 {
+				t.Errorf("map %d, want %d\n%s", m.Sequence, sequence+1, c.log)
+			}
+		}
+	})
+}
+
 func TestSilentNodeIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCouncil(t, 3, 2)

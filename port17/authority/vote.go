@@ -82,6 +82,14 @@ func (v *vote) body() ([]byte, error) {
 	return b, nil
 }
 
+// named returns the descriptors and keys that the vote names.
+func (v *vote) named() (all []digest) {
+	for i := range v.opinions {
+		all = append(append(all, v.opinions[i].Descriptors...), v.opinions[i].Keys...)
+	}
+	return all
+}
+
 // parseVote reads the body that the header names.
 func parseVote(h voteHeader, body []byte) (*vote, error) {
 	if len(body) > maxVote {
