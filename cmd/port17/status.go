@@ -30,6 +30,9 @@ func (c *statusCommand) Run(ctx context.Context, io command.IO) error {
 		return printJSON(io.Out, v)
 	}
 	fmt.Fprintf(io.Out, "%s, map %d of %d nodes, valid until %s\n", v.Network, v.Sequence, v.Nodes, v.Until.Local().Format(time.DateTime))
+	if v.Problem != "" {
+		fmt.Fprintf(io.Out, "no new circuits: %s\n", v.Problem)
+	}
 	fmt.Fprintf(io.Out, "%d circuits in use with %d streams, %d built ahead\n", v.Circuits, v.Streams, v.Ahead)
 	if len(v.Routes) == 0 {
 		return nil

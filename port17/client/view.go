@@ -14,10 +14,12 @@ type Status struct {
 	Sequence uint64    `json:"sequence"` // of the map; 0 without one
 	Until    time.Time `json:"valid_until"`
 	Nodes    int       `json:"nodes"`
-	Circuits int       `json:"circuits"` // in use
-	Ahead    int       `json:"ahead"`    // built before they are asked for
-	Streams  int       `json:"streams"`
-	Level    string    `json:"level"`
+	// Problem says why no new circuits are built; empty if they are.
+	Problem  string `json:"problem,omitempty"`
+	Circuits int    `json:"circuits"` // in use
+	Ahead    int    `json:"ahead"`    // built before they are asked for
+	Streams  int    `json:"streams"`
+	Level    string `json:"level"`
 }
 
 // An Overview is what changes about a client.
@@ -85,6 +87,12 @@ func (c *Client) Overview() Overview {
 	}
 	if m := c.Map(); m != nil {
 		s.Sequence, s.Until, s.Nodes = m.Sequence, m.ValidUntil, len(m.Nodes)
+	}
+	if _, err := c.usable(); err != nil {
+		s.Problem = err.Error()
+		if why := c.directory.Err(); why != nil {
+			s.Problem += " (" + why.Error() + ")"
+		}
 	}
 	return Overview{Status: s, Routes: circuits}
 }
