@@ -54,14 +54,9 @@ func (s *search) find() (*found, error) {
 // are looked at in slices, as most of them are far above the best route.
 func (s *search) cheapest() bool {
 	s.mode = best
-	least, most := never, cost(0)
-	for _, t := range s.starts {
-		least, most = min(least, t.least), max(most, t.least)
-	}
-	var slice []start
-	for low, high := cost(-1), least+least/16; low < most && low < s.limit && s.steps > 0; low, high = high, high+high/4 {
-		slice = slice[:0]
-		for _, t := range s.starts {
+	for low, high := cost(-1), s.least+s.least/16; low < s.most && low < s.limit && s.steps > 0; low, high = high, high+high/4 {
+		slice := s.slice[:0]
+		for _, t := range s.below(max(high+1, s.least+s.least/2)) {
 			if t.least <= low || t.least > high || t.least >= s.limit {
 				continue
 			}
@@ -69,6 +64,7 @@ func (s *search) cheapest() bool {
 				slice = append(slice, t)
 			}
 		}
+		s.slice = slice
 		slices.SortFunc(slice, func(a, b start) int { return cmp.Compare(a.least, b.least) })
 		for _, t := range slice {
 			if t.least >= s.limit || s.steps <= 0 {
@@ -78,6 +74,21 @@ func (s *search) cheapest() bool {
 		}
 	}
 	return len(s.found) > 0
+}
+
+// below returns the starts whose bounds are below the limit, and perhaps further
+// ones. They are in front from then on, so that not all are looked at again.
+func (s *search) below(limit cost) []start {
+	if limit > s.nearLimit {
+		for i := s.near; i < len(s.starts); i++ {
+			if s.starts[i].least < limit {
+				s.starts[i], s.starts[s.near] = s.starts[s.near], s.starts[i]
+				s.near++
+			}
+		}
+		s.nearLimit = limit
+	}
+	return s.starts[:s.near]
 }
 
 // exactly is the start's least cost without a guess.
@@ -94,7 +105,7 @@ func (s *search) exactly(t start) cost {
 // exits, and of the neighbours of those that are not its own.
 func (s *search) draw(limit cost, most int) {
 	s.mode, s.limit = drawn, limit
-	left := s.starts
+	left := s.below(limit)
 	if limit < never {
 		left = slices.DeleteFunc(left, func(t start) bool { return t.least >= limit || s.exactly(t) >= limit })
 	}

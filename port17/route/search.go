@@ -41,6 +41,11 @@ type search struct {
 	measured  map[int32]cost     // from exits to the destination
 	entrances []entrance
 	starts    []start
+	least     cost // of the starts
+	most      cost // of the starts
+	near      int  // so many of them, in front, are below nearLimit
+	nearLimit cost
+	slice     []start // some of them
 
 	// The way from one start.
 	at      *entrance
@@ -159,6 +164,7 @@ func (s *search) away(i int32, x *exit) cost {
 // nodes, so that most of what can be said against one is looked at later.
 func (s *search) findStarts() {
 	trusted := s.r.Unencrypted && s.f.trusted
+	s.least, s.most, s.near, s.nearLimit = never, 0, 0, 0
 	for e := range s.entrances {
 		at := &s.entrances[e]
 		reached := at.layers[s.want-1].reached
@@ -171,7 +177,9 @@ func (s *search) findStarts() {
 			if !s.allows[x.policy] || trusted && !x.trusted {
 				continue
 			}
-			s.starts = append(s.starts, start{exit: i, entrance: int32(e), least: at.rtt + s.f.least(at.layers, i) + s.away(i, x)})
+			least := at.rtt + s.f.least(at.layers, i) + s.away(i, x)
+			s.starts = append(s.starts, start{exit: i, entrance: int32(e), least: least})
+			s.least, s.most = min(s.least, least), max(s.most, least)
 		}
 	}
 }
