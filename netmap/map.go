@@ -3,7 +3,6 @@ package netmap
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -96,39 +95,4 @@ func (m *Map) public() *Map {
 	}
 	kept.edges = newEdges(len(kept.Nodes), pairs)
 	return &kept
-}
-
-// WithShards returns what a signed map has as its body: the body and the key
-// shards, as Encode returns them, with the length before each.
-func WithShards(body []byte, shards [][]byte) []byte {
-	var b []byte
-	for _, part := range append([][]byte{body}, shards...) {
-		b = append(binary.AppendUvarint(b, uint64(len(part))), part...)
-	}
-	return b
-}
-
-// openParts reads what WithShards returns.
-func openParts(h Header, b []byte) (*Map, error) {
-	var parts [][]byte
-	for len(b) > 0 {
-		size, n := binary.Uvarint(b)
-		if n <= 0 || size > uint64(len(b)-n) {
-			return nil, fmt.Errorf("%w: it is not whole", ErrMap)
-		}
-		parts, b = append(parts, b[n:n+int(size)]), b[n+int(size):]
-	}
-	if len(parts) == 0 {
-		return nil, fmt.Errorf("%w: it has no body", ErrMap)
-	}
-	m, err := DecodeMap(h, parts[0])
-	if err != nil {
-		return nil, err
-	}
-	for i, shard := range parts[1:] {
-		if m, err = m.AddKeys(i, shard); err != nil {
-			return nil, err
-		}
-	}
-	return m, nil
 }

@@ -27,7 +27,7 @@ func newMap(t testing.TB, n int) *Map {
 // signMap returns the map as the newest leaf of a log.
 func signMap(t testing.TB, m *Map, signers ...note.Signer) []byte {
 	t.Helper()
-	body, shards, err := m.Encode()
+	body, _, err := m.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func signMap(t testing.TB, m *Map, signers ...note.Signer) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed, err := AssembleMap(log[m.Sequence], proof, checkpoint, WithShards(body, shards))
+	signed, err := AssembleMap(log[m.Sequence], proof, checkpoint, body)
 	if err != nil {
 		t.Fatal(err)
 	}

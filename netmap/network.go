@@ -195,9 +195,9 @@ func (n *Network) Save(path string) error {
 	return nil
 }
 
-// Verify checks and reads a signed map, as [AssembleMap] makes it of a body
-// [WithShards], and leaves out the nodes at addresses to which the network's
-// members are not to connect. The error wraps [ErrSignature], [ErrWitness],
+// Verify checks and reads a signed map, as [AssembleMap] makes it, and leaves out
+// the nodes at addresses to which the network's members are not to connect. It
+// has no keys: see [Map.AddKeys]. The error wraps [ErrSignature], [ErrWitness],
 // [ErrExpired], [ErrNotYet], [ErrTooLarge] or [ErrMap].
 func (n *Network) Verify(signed []byte, now time.Time) (*Map, error) {
 	b, body, err := SplitMap(signed)
@@ -215,7 +215,7 @@ func (n *Network) Verify(signed []byte, now time.Time) (*Map, error) {
 	if err := header.checkTime(now); err != nil {
 		return nil, err
 	}
-	m, err := openParts(header, body)
+	m, err := DecodeMap(header, body)
 	if err != nil {
 		return nil, err
 	}

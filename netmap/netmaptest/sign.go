@@ -10,7 +10,7 @@ import (
 // Sign returns the map as the newest leaf of a log, whose checkpoint is signed by
 // these alone. What the log has before it are no maps.
 func Sign(m *netmap.Map, signers ...note.Signer) ([]byte, error) {
-	body, shards, err := m.Encode()
+	body, _, err := m.Encode()
 	if err != nil {
 		return nil, err
 	}
@@ -49,5 +49,5 @@ func Sign(m *netmap.Map, signers ...note.Signer) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return netmap.AssembleMap(header, proof, checkpoint, netmap.WithShards(body, shards))
+	return netmap.AssembleMap(header, proof, checkpoint, body)
 }

@@ -101,7 +101,7 @@ func (a *authority) publish(sequence uint64, filler string) (signed []byte) {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	body, shards, err := m.Encode()
+	body, _, err := m.Encode()
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func (a *authority) publish(sequence uint64, filler string) (signed []byte) {
 	if a.newest, err = netmap.SignCheckpoint(netmap.MakeCheckpoint("test", tree.Size(), root), a.signer); err != nil {
 		a.t.Fatal(err)
 	}
-	if signed, err = netmap.AssembleMap(header, proof, a.newest, netmap.WithShards(body, shards)); err != nil {
+	if signed, err = netmap.AssembleMap(header, proof, a.newest, body); err != nil {
 		a.t.Fatal(err)
 	}
 	if err := tx.Commit(); err != nil {

@@ -228,10 +228,15 @@ func (a *Authority) load(ctx context.Context) error {
 		return err
 	}
 	a.current.sequence = uint64(h.Index)
-	a.mirror.Add(a.current.sequence, signed, nil)
 	if a.current.m, err = a.network.Verify(signed, time.Now()); err != nil {
 		a.log.Info("the newest map on disk is not valid any more", "error", err)
+		return nil
 	}
+	shards, err := a.store.shards(ctx)
+	if err != nil {
+		return err
+	}
+	a.mirror.Add(a.current.sequence, signed, a.current.m.Shards(), shards...)
 	return nil
 }
 

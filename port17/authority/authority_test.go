@@ -101,7 +101,7 @@ func TestPublishAndWatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		for m := range maps {
-			if m.Sequence <= last {
+			if m.Sequence < last {
 				t.Fatalf("map %d after map %d", m.Sequence, last)
 			}
 			last = m.Sequence

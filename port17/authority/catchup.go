@@ -2,7 +2,9 @@ package authority
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -95,6 +97,7 @@ func (a *Authority) adopt(ctx context.Context, p *peer, signed []byte) error {
 		return err
 	}
 	leaves = append(leaves, []byte(h.Header))
+	shards := a.shardsOf(ctx, p, m, h.Header)
 	a.appending.Lock()
 	defer a.appending.Unlock()
 	if now, err := log.Size(ctx, a.store.db); err != nil || now != size {
@@ -102,13 +105,30 @@ func (a *Authority) adopt(ctx context.Context, p *peer, signed []byte) error {
 	}
 	var members []listing
 	if c := a.pendingNow(); c != nil && c.header == h.Header {
-		members = c.members
+		shards, members = c.shards, c.members
 	}
-	if err := a.outLocked(ctx, leaves, checkpoint.Root, signed, members); err != nil {
+	if err := a.outLocked(ctx, leaves, checkpoint.Root, signed, shards, members); err != nil {
 		return err
 	}
 	a.log.Info("a map of other authorities was taken", "authority", p.url, "sequence", m.Sequence, "leaves", len(leaves))
 	return nil
+}
+
+// shardsOf returns the key shards of a map that the peer has, unless we have made
+// the same one. Those that are missing are for nodes to publish again.
+func (a *Authority) shardsOf(ctx context.Context, p *peer, m *netmap.Map, header string) (shards [][]byte) {
+	if c := a.pendingNow(); c != nil && c.header == header {
+		return nil
+	}
+	for _, hash := range m.Shards() {
+		b, err := p.get(ctx, "/v1/keys/"+hex.EncodeToString(hash[:]), netmap.MaxShard, bodyTimeout)
+		if err != nil || digest(sha256.Sum256(b)) != hash {
+			a.log.Info("keys of a map of other authorities could not be had", "authority", p.url, "error", err)
+			return shards
+		}
+		shards = append(shards, b)
+	}
+	return shards
 }
 
 // leaves returns those of the peer's log from first on, until before end.

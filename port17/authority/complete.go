@@ -272,22 +272,22 @@ func (a *Authority) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	signed, err := netmap.AssembleMap(c.header, proof, c.checkpoint, netmap.WithShards(c.body, c.shards))
+	signed, err := netmap.AssembleMap(c.header, proof, c.checkpoint, c.body)
 	if err != nil {
 		return err
 	}
-	return a.outLocked(ctx, [][]byte{[]byte(c.header)}, root, signed, c.members)
+	return a.outLocked(ctx, [][]byte{[]byte(c.header)}, root, signed, c.shards, c.members)
 }
 
 // outLocked makes a map the newest one that we serve, with the leaves that the
-// log lacks of it. Nothing goes out that nobody would believe. The caller holds
+// log lacks of it, and with the key shards that are known of it. Nothing goes out that nobody would believe. The caller holds
 // appending.
-func (a *Authority) outLocked(ctx context.Context, leaves [][]byte, root tlog.Hash, signed []byte, members []listing) error {
+func (a *Authority) outLocked(ctx context.Context, leaves [][]byte, root tlog.Hash, signed []byte, shards [][]byte, members []listing) error {
 	m, err := a.network.Verify(signed, time.Now())
 	if err != nil {
 		return err
 	}
-	if err := a.store.publish(ctx, leaves, root, m.Sequence, signed, members); err != nil {
+	if err := a.store.publish(ctx, leaves, root, m.Sequence, signed, shards, members); err != nil {
 		return err
 	}
 	if members != nil {
@@ -297,7 +297,7 @@ func (a *Authority) outLocked(ctx context.Context, leaves [][]byte, root tlog.Ha
 	defer a.mu.Unlock()
 	a.pending = nil
 	a.current = signedMap{sequence: m.Sequence, bytes: signed, m: m}
-	a.mirror.Add(m.Sequence, signed, nil)
+	a.mirror.Add(m.Sequence, signed, m.Shards(), shards...)
 	a.progress()
 	return nil
 }

@@ -2,6 +2,7 @@ package authority
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -61,6 +62,13 @@ CREATE TABLE maps (
 	sequence INTEGER PRIMARY KEY,
 	signed   BLOB NOT NULL,
 	members  BLOB NOT NULL
+) STRICT;
+`,
+		`
+CREATE TABLE shards ( -- of keys of nodes on the newest maps
+	hash     BLOB PRIMARY KEY,
+	keys     BLOB NOT NULL,
+	sequence INTEGER NOT NULL -- of the last map that has them
 ) STRICT;
 `,
 	}
@@ -226,7 +234,7 @@ func (s *store) putCandidate(ctx context.Context, c *candidate) error {
 // publish appends leaves to the log and keeps the map that the last of them is
 // of. The error wraps errSplit if that makes another tree than the
 // root's.
-func (s *store) publish(ctx context.Context, leaves [][]byte, root tlog.Hash, sequence uint64, signed []byte, members []listing) error {
+func (s *store) publish(ctx context.Context, leaves [][]byte, root tlog.Hash, sequence uint64, signed []byte, shards [][]byte, members []listing) error {
 	list, err := encode(members)
 	if err != nil {
 		return fmt.Errorf("keep map %d: %w", sequence, err)
@@ -243,6 +251,9 @@ func (s *store) publish(ctx context.Context, leaves [][]byte, root tlog.Hash, se
 		if _, err := tx.ExecContext(ctx, "INSERT INTO maps VALUES (?, ?, ?)", sequence, signed, list); err != nil {
 			return err
 		}
+		if err := keepShards(ctx, tx, sequence, shards); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, "DELETE FROM maps WHERE sequence <= ?", int64(sequence)-keptMaps); err != nil {
 			return err
 		}
@@ -253,6 +264,36 @@ func (s *store) publish(ctx context.Context, leaves [][]byte, root tlog.Hash, se
 		return fmt.Errorf("keep map %d: %w", sequence, err)
 	}
 	return nil
+}
+
+// keepShards keeps the key shards of the two newest maps.
+func keepShards(ctx context.Context, tx *sql.Tx, sequence uint64, shards [][]byte) error {
+	for _, s := range shards {
+		hash := sha256.Sum256(s)
+		if _, err := tx.ExecContext(ctx, "INSERT INTO shards VALUES (?, ?, ?) ON CONFLICT (hash) DO UPDATE SET sequence = excluded.sequence",
+			hash[:], s, sequence); err != nil {
+			return err
+		}
+	}
+	_, err := tx.ExecContext(ctx, "DELETE FROM shards WHERE sequence < ?", int64(sequence)-1)
+	return err
+}
+
+// shards returns those that are kept.
+func (s *store) shards(ctx context.Context) (shards [][]byte, err error) {
+	rows, err := s.db.QueryContext(ctx, "SELECT keys FROM shards")
+	if err != nil {
+		return nil, fmt.Errorf("read keys: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var b []byte
+		if err := rows.Scan(&b); err != nil {
+			return nil, fmt.Errorf("read keys: %w", err)
+		}
+		shards = append(shards, b)
+	}
+	return shards, rows.Err()
 }
 
 func checkTree(ctx context.Context, tx *sql.Tx, size int64, root tlog.Hash) error {

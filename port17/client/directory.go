@@ -28,7 +28,7 @@ const directoryPort = 443
 const mostAsked = 4
 
 // dialDirectory connects to the directory of a node: the last one of a circuit
-// that has nothing else on it, or, if the map has expired, an entry.
+// that has nothing else on it, or, if there can be none yet, an entry.
 func (c *Client) dialDirectory(ctx context.Context, newest *netmap.Map) (net.Conn, error) {
 	if _, err := c.usable(); err != nil {
 		return c.askEntries(ctx, newest)
@@ -40,46 +40,49 @@ func (c *Client) dialDirectory(ctx context.Context, newest *netmap.Map) (net.Con
 		request: route.Request{Destination: netip.AddrPortFrom(netip.Addr{}, directoryPort), Level: route.Normal},
 	}
 	s, err := c.shared(ctx, n)
-	if err != nil {
+	if err != nil { // such as that too few nodes' keys are known
+		if conn, failed := c.askEntries(ctx, newest); failed == nil {
+			return conn, nil
+		}
 		return nil, fmt.Errorf("open a route: %w", err)
 	}
 	return newConn(s, n), nil
 }
 
 // askEntries connects to the directory of an entry, which knows who asks in any
-// case. An expired map says where it is, and that is all that is believed of it.
-func (c *Client) askEntries(ctx context.Context, expired *netmap.Map) (net.Conn, error) {
+// case. If the map has expired, where the entry is and which keys it had is all
+// that is believed of it.
+func (c *Client) askEntries(ctx context.Context, newest *netmap.Map) (net.Conn, error) {
 	ids := c.sample.chosen(c.failures.now())
-	for _, i := range rand.Perm(len(expired.Nodes)) { // it may have drawn none yet, or none of them answers
-		if n := expired.Nodes[i]; len(ids) < mostAsked && n.Offers(c.config.Wrappings...) {
+	for _, i := range rand.Perm(len(newest.Nodes)) { // it may have drawn none yet, or none of them answers
+		if n := newest.Nodes[i]; len(ids) < mostAsked && n.Keys != nil && n.Offers(c.config.Wrappings...) {
 			ids = append(ids, n.ID)
 		}
 	}
 	var errs []error
 	for _, id := range ids {
-		n, ok := expired.Node(id)
-		if !ok {
+		n, ok := newest.Node(id)
+		if !ok || n.Keys == nil {
 			continue
 		}
-		conn, err := c.askEntry(ctx, n, expired.ValidAfter)
+		conn, err := c.askEntry(ctx, n)
 		if err == nil {
 			return conn, nil
 		}
-		c.failures.add(id)
 		errs = append(errs, err)
 	}
 	return nil, cmp.Or(errors.Join(errs...), ErrNoMap)
 }
 
-// askEntry asks once more if the entry sends newer keys than the map, which were
-// valid then.
-func (c *Client) askEntry(ctx context.Context, n netmap.Node, then time.Time) (net.Conn, error) {
+// askEntry asks once more if the entry sends newer keys than those that are
+// known.
+func (c *Client) askEntry(ctx context.Context, n netmap.Node) (net.Conn, error) {
 	var last error
 	for range 2 {
 		n = c.newest(group{directory: true}, n)
 		at := time.Now()
 		if _, err := n.Recipient(at); err != nil {
-			at = then
+			at = n.Keys.Published
 		}
 		l, err := c.proved(ctx, n, at)
 		if err == nil {

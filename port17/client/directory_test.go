@@ -1,8 +1,6 @@
 package client_test
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -41,9 +39,7 @@ func TestMapFromNodes(t *testing.T) {
 			}
 			if ago > 0 {
 				state = t.TempDir()
-				if err := os.WriteFile(filepath.Join(state, "map"), n.Expired(t, m, ago), 0o600); err != nil {
-					t.Fatal(err)
-				}
+				n.Expired(t, m, ago, state)
 			}
 			n.Restart(t, 0) // so that there is a newer map
 			for i := range n.Nodes {

@@ -38,6 +38,10 @@ func (c *Client) take(signed []byte) (*netmap.Map, error) {
 	if c.held != nil && c.held.Sequence == m.Sequence {
 		return c.held.Map, nil
 	}
+	if c.held != nil {
+		m = keep(m, keysOn(c.held.Map))
+	}
+	c.forgetReadLocked(m)
 	c.held = &held{Map: m, signed: signed}
 	c.seen.add(m.Sequence, head)
 	if err := c.saveLocked(); err != nil {
@@ -82,6 +86,6 @@ func checkTime(m *netmap.Map, now time.Time) error {
 // shareLocked gives the newest map to the mirror.
 func (c *Client) shareLocked() {
 	if c.config.Mirror != nil {
-		c.config.Mirror.Add(c.held.Sequence, c.held.signed, nil)
+		c.config.Mirror.Add(c.held.Sequence, c.held.signed, c.held.Shards())
 	}
 }

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"crypto/sha256"
 	"log/slog"
 	"net"
 	"net/http"
@@ -44,8 +45,9 @@ type Client struct {
 	sources []*source // those that worked last first
 	held    *held     // nil before the first map
 	seen    seen
-	err     error     // of the last attempt to fetch one
-	search  time.Time // when all sources were asked last because the map was old
+	read    map[[sha256.Size]byte]bool // shards of keys of the newest maps
+	err     error                      // of the last attempt to fetch one
+	search  time.Time                  // when all sources were asked last because the map was old
 }
 
 // held is the newest map. It may have expired.
@@ -59,10 +61,16 @@ func New(config Config) *Client {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	c := &Client{config: config, http: newHTTP()}
+	c := &Client{config: config, http: newHTTP(), read: make(map[[sha256.Size]byte]bool)}
 	c.sources = newSources(config.Network, c.http)
 	if config.Dial != nil {
 		c.circuits = c.throughCircuits()
+	}
+	if config.Mirror != nil {
+		config.Mirror.fetchKeys(func(ctx context.Context, hash [sha256.Size]byte) ([]byte, error) {
+			sources := &keySources{left: c.inOrder(), failures: make(map[*source]int)}
+			return sources.fetch(ctx, hash)
+		})
 	}
 	if config.State != "" {
 		c.load()
@@ -103,22 +111,25 @@ func (c *Client) Watch(ctx context.Context, f func(*netmap.Map)) error {
 	if last != nil {
 		f(last)
 	}
+	show := func(m *netmap.Map) { last = m; f(m) }
 	backoff := leastBackoff
 	for ctx.Err() == nil {
-		asked := time.Now()
+		asked, before := time.Now(), last
 		m, err := c.next(ctx)
+		patient := time.Since(asked) >= pollFor/2 // it has held its answer back
 		c.mu.Lock()
 		c.err = err
 		c.mu.Unlock()
 		switch {
-		case err == nil && m != last:
-			backoff, last = leastBackoff, m
-			f(m)
-			continue
-		case err == nil && time.Since(asked) >= pollFor/2: // it has held its answer back
-			backoff = leastBackoff
-			continue
-		case err != nil && ctx.Err() == nil:
+		case err == nil:
+			if m = c.fill(ctx, m, show); m != last {
+				show(m)
+			}
+			if last != before || patient {
+				backoff = leastBackoff
+				continue
+			}
+		case ctx.Err() == nil:
 			c.config.Log.Warn("the map could not be fetched", "error", err)
 		}
 		select {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"safing/netmap"
 )
 
 // The files in Config.State.
@@ -28,7 +30,7 @@ func (c *Client) load() {
 			c.config.Log.Warn("which maps were seen can't be read: an old one would be taken for new", "error", err)
 		}
 	}
-	signed, err := os.ReadFile(c.path(mapFile))
+	signed, err := readFile(c.path(mapFile), netmap.MaxMap)
 	if errors.Is(err, fs.ErrNotExist) {
 		return // the first start
 	}
@@ -49,7 +51,7 @@ func (c *Client) loadMap(signed []byte) error {
 		return err
 	}
 	c.seen.add(m.Sequence, head)
-	c.held = &held{Map: m, signed: signed}
+	c.held = &held{Map: c.loadKeys(m), signed: signed}
 	c.shareLocked()
 	return nil
 }

@@ -21,7 +21,13 @@ const (
 
 // Fetch asks the sources for the newest map. When none has a newer one, it
 // returns the one it has.
-func (c *Client) Fetch(ctx context.Context) (*netmap.Map, error) { return c.first(ctx) }
+func (c *Client) Fetch(ctx context.Context) (*netmap.Map, error) {
+	m, err := c.first(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.fill(ctx, m, func(*netmap.Map) {}), nil
+}
 
 // next returns the next map, or the one there is after some time.
 func (c *Client) next(ctx context.Context) (*netmap.Map, error) {
@@ -76,6 +82,9 @@ func (c *Client) first(ctx context.Context) (*netmap.Map, error) {
 		err error
 	}
 	left := c.inOrder()
+	if len(left) == 0 {
+		return nil, errors.New("the network names nobody who has its map")
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	results, running := make(chan result), 0
 	defer func() {
@@ -136,7 +145,7 @@ func (c *Client) fetch(ctx context.Context, s *source, wait time.Duration) (*net
 	if have != nil {
 		after = have.Sequence
 	}
-	got, err := s.ask(ctx, after, wait)
+	got, err := s.ask(ctx, after, wait, c.newest())
 	m := have
 	if err == nil && !got.none {
 		m, err = c.take(got.signed)
@@ -157,7 +166,7 @@ func (c *Client) fetch(ctx context.Context, s *source, wait time.Duration) (*net
 // unbelievable says whether somebody has told what is not so, or clocks differ.
 func unbelievable(err error) bool {
 	return slices.ContainsFunc([]error{
-		ErrRollback, ErrSplit, netmap.ErrMap, netmap.ErrSignature, netmap.ErrWitness, netmap.ErrExpired, netmap.ErrNotYet, netmap.ErrTooLarge,
+		ErrRollback, ErrSplit, netmap.ErrMap, netmap.ErrSignature, netmap.ErrWitness, netmap.ErrExpired, netmap.ErrNotYet, netmap.ErrTooLarge, netmap.ErrDelta,
 	}, func(target error) bool { return errors.Is(err, target) })
 }
 

@@ -14,9 +14,9 @@ const maxWait = time.Minute
 
 // ServeHTTP serves the mirror (docs/spec/netmap.md#mirrors):
 //
-//	GET /v1/map?after=SEQ&wait=SEC   the newest signed map; 304 if it is not after SEQ
-//	GET /v1/keys/HASH                a shard of keys by its SHA-256 in hexadecimal digits
-//	GET /v1/health                   200
+//	GET /v1/map?after=SEQ&wait=SEC&from=SEQ  the newest signed map; 304 if it is not after SEQ
+//	GET /v1/keys/HASH                        a shard of keys by its SHA-256 in hexadecimal digits
+//	GET /v1/health                           200
 func (m *Mirror) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.mux.ServeHTTP(w, r) }
 
 func (m *Mirror) serveMap(w http.ResponseWriter, r *http.Request) {
@@ -42,7 +42,22 @@ func (m *Mirror) serveMap(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	write(w, newest.signed)
+	if !r.URL.Query().Has("from") {
+		write(w, newest.signed)
+		return
+	}
+	from, err := number(r, "from")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	b, base, err := m.compressed(r.Context(), newest, from)
+	if err != nil { // it is too large, or who asks has gone
+		write(w, newest.signed)
+		return
+	}
+	w.Header().Set(deltaHeader, strconv.FormatUint(base, 10))
+	write(w, b)
 }
 
 func (m *Mirror) serveKeys(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +66,7 @@ func (m *Mirror) serveKeys(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "keys are named by 64 hexadecimal digits", http.StatusBadRequest)
 		return
 	}
-	shard := m.Keys([sha256.Size]byte(hash))
+	shard := m.pull(r.Context(), [sha256.Size]byte(hash))
 	if shard == nil {
 		http.Error(w, "there are no such keys here", http.StatusNotFound)
 		return

@@ -41,6 +41,10 @@ type Mirror struct {
 	shards  map[[sha256.Size]byte][]byte
 	changed chan struct{} // closed when there is a newer map
 	waiters int
+	fetch   func(context.Context, [sha256.Size]byte) ([]byte, error) // of keys that the mirror lacks; may be nil
+	pulls   map[[sha256.Size]byte]chan struct{}                      // under way
+
+	compressing chan struct{} // full while somebody compresses, which takes memory
 }
 
 // A mirrored map is one that a mirror has.
@@ -48,6 +52,7 @@ type mirrored struct {
 	sequence uint64
 	signed   []byte
 	shards   [][sha256.Size]byte
+	deltas   map[uint64][]byte // by what they build on; guarded by Mirror.compressing
 }
 
 // NewMirror returns a mirror that has no map yet.
@@ -58,7 +63,10 @@ func NewMirror(c MirrorConfig) *Mirror {
 	if c.Waiters <= 0 {
 		c.Waiters = defaultWaiters
 	}
-	m := &Mirror{config: c, mux: http.NewServeMux(), shards: make(map[[sha256.Size]byte][]byte), changed: make(chan struct{})}
+	m := &Mirror{
+		config: c, mux: http.NewServeMux(), shards: make(map[[sha256.Size]byte][]byte), changed: make(chan struct{}),
+		pulls: make(map[[sha256.Size]byte]chan struct{}), compressing: make(chan struct{}, 1),
+	}
 	m.mux.HandleFunc("GET /v1/map", m.serveMap)
 	m.mux.HandleFunc("GET /v1/keys/{hash}", m.serveKeys)
 	m.mux.HandleFunc("GET /v1/health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -66,15 +74,19 @@ func NewMirror(c MirrorConfig) *Mirror {
 }
 
 // Add serves a signed map from now on, if it is newer than those that it has.
-// Shards are the hashes of the keys that belong to the map; those of the two
-// newest maps are kept. Neither may change afterwards.
-func (m *Mirror) Add(sequence uint64, signed []byte, shards [][sha256.Size]byte) {
+// Hashes are those of the key shards that belong to the map, and keys such of
+// the shards as are known: of the two newest maps they are kept. Nothing of that
+// may change afterwards.
+func (m *Mirror) Add(sequence uint64, signed []byte, hashes [][sha256.Size]byte, keys ...[]byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for _, shard := range keys {
+		m.shards[sha256.Sum256(shard)] = shard
+	}
 	if n := len(m.maps); n > 0 && m.maps[n-1].sequence >= sequence {
 		return
 	}
-	m.maps = append(m.maps, &mirrored{sequence: sequence, signed: signed, shards: shards})
+	m.maps = append(m.maps, &mirrored{sequence: sequence, signed: signed, shards: hashes, deltas: make(map[uint64][]byte)})
 	m.trimLocked()
 	close(m.changed)
 	m.changed = make(chan struct{})
@@ -92,7 +104,7 @@ func (m *Mirror) trimLocked() {
 	}
 	m.maps = slices.Delete(m.maps, 0, first)
 	wanted := make(map[[sha256.Size]byte]bool)
-	for _, kept := range m.maps[max(0, len(m.maps)-2):] {
+	for _, kept := range m.newestTwoLocked() {
 		for _, hash := range kept.shards {
 			wanted[hash] = true
 		}
@@ -100,8 +112,10 @@ func (m *Mirror) trimLocked() {
 	maps.DeleteFunc(m.shards, func(hash [sha256.Size]byte, _ []byte) bool { return !wanted[hash] })
 }
 
-// AddKeys serves a shard of keys, which must not change afterwards, until no map
-// has it any more.
+func (m *Mirror) newestTwoLocked() []*mirrored { return m.maps[max(0, len(m.maps)-2):] }
+
+// AddKeys serves a shard of keys, which must not change afterwards, until the
+// two newest maps have it no more.
 func (m *Mirror) AddKeys(shard []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

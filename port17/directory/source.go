@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"safing/netmap"
@@ -31,22 +33,23 @@ type source struct {
 	name string // for people
 	base string // URL
 	http *http.Client
+	// whole is set once the source has sent something compressed that could not
+	// be read.
+	whole atomic.Bool
 }
 
 // newHTTP returns what asks mirrors and authorities.
 func newHTTP() *http.Client {
 	dialer := &net.Dialer{Timeout: connectTimeout}
-	return newHTTPClient(&http.Transport{DialContext: dialer.DialContext, TLSHandshakeTimeout: connectTimeout, IdleConnTimeout: time.Minute})
+	return &http.Client{CheckRedirect: stay, Transport: &http.Transport{
+		DialContext: dialer.DialContext, TLSHandshakeTimeout: connectTimeout, IdleConnTimeout: time.Minute,
+		MaxResponseHeaderBytes: maxHeader, DisableCompression: true,
+	}}
 }
 
-func newHTTPClient(t *http.Transport) *http.Client {
-	t.MaxResponseHeaderBytes, t.DisableCompression = maxHeader, true
-	return &http.Client{
-		Transport: t,
-		// The network file says whom to ask: nobody on the way sends us elsewhere.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
+// stay takes redirections for answers. The network file says whom to ask: nobody
+// on the way sends us elsewhere.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // newSources returns the network's mirrors, and then its authorities, each in
 // random order, so that what many ask is spread.
@@ -65,19 +68,18 @@ func newSources(n *netmap.Network, by *http.Client) (sources []*source) {
 	return sources
 }
 
-// throughCircuits returns the source that is a node of the network. Each request
-// has a stream of its own, so that none outlasts its circuit.
+// throughCircuits returns the source that is a node of the network.
 func (c *Client) throughCircuits() *source {
-	return &source{name: "a node of the network", base: "http://directory", http: newHTTPClient(&http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	return &source{name: "a node of the network", base: "http://directory", http: &http.Client{
+		CheckRedirect: stay,
+		Transport: once{func(ctx context.Context) (net.Conn, error) {
 			h := c.newest()
 			if h == nil {
 				return nil, errors.New("no node is known yet")
 			}
 			return c.config.Dial(ctx, h.Map)
-		},
-	})}
+		}},
+	}}
 }
 
 // An answer is a source's: a signed map, or nothing newer than what was asked
@@ -88,9 +90,16 @@ type answer struct {
 }
 
 // ask asks a source for a map after the one with the sequence, for which it may
-// wait.
-func (s *source) ask(ctx context.Context, after uint64, wait time.Duration) (answer, error) {
+// wait. It may send what has changed since the one that we hold.
+func (s *source) ask(ctx context.Context, after uint64, wait time.Duration, have *held) (answer, error) {
 	url := fmt.Sprintf("%s/v1/map?after=%d&wait=%d", s.base, after, int(wait.Seconds()))
+	var from uint64
+	if have != nil {
+		from = have.Sequence
+	}
+	if !s.whole.Load() {
+		url += "&from=" + strconv.FormatUint(from, 10)
+	}
 	response, done, err := s.get(ctx, url, wait)
 	if err != nil {
 		return answer{}, err
@@ -106,8 +115,13 @@ func (s *source) ask(ctx context.Context, after uint64, wait time.Duration) (ans
 	default:
 		return answer{}, refusal(response)
 	}
-	signed, err := readAll(response, netmap.MaxMap)
-	return answer{signed: signed}, err
+	b, err := readAll(response, netmap.MaxMap)
+	if delta := response.Header.Get(deltaHeader); err == nil && delta != "" {
+		if b, err = expand(b, delta, have); err != nil {
+			s.whole.Store(true)
+		}
+	}
+	return answer{signed: b}, err
 }
 
 // get begins to read an answer, for which the source may wait. The caller calls

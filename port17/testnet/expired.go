@@ -2,7 +2,11 @@ package testnet
 
 import (
 	"encoding/base64"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -15,10 +19,14 @@ import (
 	"safing/tinker"
 )
 
-// Expired returns the map as the authority could have signed it, as the first
-// one, so long ago: the nodes are where they are, and the keys those of then.
-func (n *Network) Expired(t testing.TB, m *netmap.Map, ago time.Duration) []byte {
+// Expired fills the folder of a client with the map as the authority could have
+// signed it, as the first one, so long ago: the nodes are where they are, and the
+// keys those of then.
+func (n *Network) Expired(t testing.TB, m *netmap.Map, ago time.Duration, state string) {
 	t.Helper()
+	if err := os.MkdirAll(filepath.Join(state, "keys"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	then := time.Now().Add(-ago).UTC().Truncate(time.Second)
 	var nodes []netmap.Node
 	for _, at := range netmaptest.Linked(m) {
@@ -30,12 +38,10 @@ func (n *Network) Expired(t testing.TB, m *netmap.Map, ago time.Duration) []byte
 		keys := &netmap.Keys{ID: at.ID, Binding: at.Binding(), Prekeys: prekeys.Public(), Published: then}
 		prekeys.Close()
 		signed, err := keys.Sign(n.configs[i].Identity)
-		if err == nil {
-			at.Keys, err = netmap.OpenKeys(signed)
-		}
 		if err != nil {
 			t.Fatal(err)
 		}
+		keep(t, filepath.Join(state, "keys", fmt.Sprintf("%02x", at.ID[0])), append(binary.AppendUvarint(nil, uint64(len(signed))), signed...))
 		nodes = append(nodes, at)
 	}
 	old, err := netmap.New(m.Network, 1, then, then.Add(netmap.DefaultValidity), nodes)
@@ -46,7 +52,20 @@ func (n *Network) Expired(t testing.TB, m *netmap.Map, ago time.Duration) []byte
 	if err != nil {
 		t.Fatal(err)
 	}
-	return signed
+	keep(t, filepath.Join(state, "map"), signed)
+}
+
+// keep appends to a file.
+func keep(t testing.TB, path string, b []byte) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = f.Write(b)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // signer signs for the authority.
