@@ -155,6 +155,6 @@ func (a *Authority) keepStatement(ctx context.Context, p parcel) (isNew bool, er
 		a.log.Info("an authority has judged a node", "authority", a.network.Authorities[s.Authority].URL,
 			"node", s.Moderation.Node.Short(), "action", s.Moderation.Action.String(), "reason", s.Moderation.Reason)
 	}
-	a.touch()
+	time.AfterFunc(time.Until(s.Date), a.touch) // before that it does not count
 	return true, nil
 }

@@ -135,7 +135,7 @@ func (v *MapView) addStatements(n *netmap.Network, m *netmap.Map) {
 		all = append(all, s)
 		appeals[string(s.Signed)] = notice.Appeal
 	}
-	standing := n.Stand(all, m.ValidAfter)
+	standing := n.Stand(all, m.ValidUntil) // what was too early is not on the map
 	for i, a := range n.Authorities {
 		v.Canaries = append(v.Canaries, viewCanary(standing, i, a.URL))
 	}
