@@ -2,6 +2,7 @@ package link
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -67,7 +68,8 @@ func newLink(conn net.Conn, c Config) *Link {
 
 // start begins to read and write. The writer's first sealer is given.
 func (l *Link) start(sealer *tinker.Sealer) {
-	l.pinger = time.AfterFunc(l.config.PingEvery, l.pingAgain)
+	l.pinger = time.AfterFunc(math.MaxInt64, l.pingAgain)
+	l.pinger.Reset(l.config.PingEvery) // it must not run before it is kept
 	l.writer.sealer = sealer
 	if l.config.SendRate == nil {
 		l.writer.socket = socketOf(l.conn)

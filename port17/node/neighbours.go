@@ -22,7 +22,7 @@ const (
 	mostRedial  = 5 * time.Minute
 	steady      = time.Minute
 
-	courtesy     = 5 * time.Second
+	courtesy     = 2 * time.Second
 	mostFailures = 3 // in a row, then another node is chosen in addition
 
 	// doubtful is for how long a link may owe the answer to a ping: then it has

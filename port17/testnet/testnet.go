@@ -5,6 +5,7 @@
 package testnet
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -20,6 +21,7 @@ import (
 	"safing/port17/circuit"
 	"safing/port17/directory"
 	"safing/port17/link"
+	"safing/port17/mesh"
 	"safing/port17/node"
 )
 
@@ -123,23 +125,38 @@ func startAuthority(t testing.TB) *Network {
 	return &Network{Trust: trust, server: server, key: signer}
 }
 
-// await returns when every node has published a link to every other.
+// await returns when every node has published links to every other, or in a
+// network that is larger than one node's links, to half of as many.
 func (n *Network) await(t testing.TB, count int) {
+	t.Helper()
+	least := count - 1
+	for _, c := range n.configs {
+		if links := cmp.Or(c.MaxLinks, mesh.DefaultLinks); count > links+1 {
+			least = min(least, links/2)
+		}
+	}
+	n.Await(t, "links of all nodes", func(m *netmap.Map) bool {
+		for i := range m.Nodes {
+			if len(m.Edges(i)) < least {
+				return false
+			}
+		}
+		return len(m.Nodes) == count
+	})
+}
+
+// Await returns when there is a map of which ok is true.
+func (n *Network) Await(t testing.TB, what string, ok func(*netmap.Map) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	c := directory.New(directory.Config{Network: n.Trust})
-	c.Watch(ctx, func(m *netmap.Map) { //nolint:errcheck // it ends when cancelled
-		links := 0
-		for i := range m.Nodes {
-			links += len(m.Edges(i))
-		}
-		if links == count*(count-1) {
+	directory.New(directory.Config{Network: n.Trust}).Watch(ctx, func(m *netmap.Map) { //nolint:errcheck // it ends when cancelled
+		if ok(m) {
 			cancel()
 		}
 	})
 	if context.Cause(ctx) == context.DeadlineExceeded {
-		t.Fatal("the nodes were not linked in 30 seconds")
+		t.Fatalf("no map within 30 seconds has: %s", what)
 	}
 }
 
