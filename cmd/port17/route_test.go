@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"safing/netmap"
 	"safing/port17/client"
 	"safing/port17/node"
 	"safing/port17/testnet"
@@ -21,7 +23,9 @@ import (
 func TestRunning(t *testing.T) {
 	countries := []string{"DE", "FR", "NL", "US", "SE", "CH"}
 	n := testnet.Start(t, len(countries), func(i int, c *node.Config) { c.Country = countries[i] })
-	c, err := client.New(t.Context(), client.Config{Network: n.Trust, State: t.TempDir()})
+	state := t.TempDir()
+	enterBy(t, state, n.Nodes[0].ID(), n.Nodes[1].ID())
+	c, err := client.New(t.Context(), client.Config{Network: n.Trust, State: state})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,6 +55,22 @@ func TestRunning(t *testing.T) {
 		e.Setenv("OTHER", n.Nodes[5].ID().String())
 		return nil
 	}})
+}
+
+// enterBy makes the client that has the folder use these entries.
+func enterBy(t *testing.T, state string, ids ...netmap.NodeID) {
+	t.Helper()
+	var entries []map[string]any
+	for _, id := range ids {
+		entries = append(entries, map[string]any{"id": id, "added": time.Now(), "until": time.Now().Add(time.Hour)})
+	}
+	b, err := json.Marshal(entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(state, "entries.json"), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func saveMap(t *testing.T, url, path string) {

@@ -9,37 +9,50 @@ import (
 	"safing/netmap/netmaptest"
 	"safing/port17/client"
 	"safing/port17/node"
+	"safing/port17/route"
 	"safing/port17/testnet"
 )
 
 // What is not encrypted leaves through a trusted exit, if the first bytes show
-// it. What is encrypted leaves anywhere.
+// it, or not at all. What is encrypted leaves anywhere.
 func TestPlainThroughTrusted(t *testing.T) {
 	c, m, trusted := trusting(t)
-	to := echo(t)
-	exits := make(map[bool]int)
-	for i := 0; i < 60; {
-		c.SetMap(m)
-		first := []string{"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01"}[i%2]
-		if i%2 == 1 {
-			to = echo(t)
+	for i, test := range []struct {
+		first   string
+		avoided bool // the trusted exit
+		fails   bool
+	}{
+		{"GET / HTTP/1.1\r\n\r\n", false, false},
+		{"GET / HTTP/1.1\r\n\r\n", true, true},
+		{"\x16\x03\x01", true, false},
+		{"\x16\x03\x01", false, false},
+		{"USER ann\r\n", false, false},
+		{"USER ann\r\n", true, true},
+	} {
+		for range 5 {
+			var conn *client.Conn
+			var err error
+			for again := true; again; again = c.Map() != m { // as the authority has another one, without trusted nodes
+				c.SetMap(m)
+				r := client.Request{Addr: echo(t), Isolation: fmt.Sprint(i)}
+				if test.avoided {
+					r.AvoidExits = []netmap.NodeID{trusted}
+				}
+				conn = dial(t, c, r)
+				_, err = fmt.Fprint(conn, test.first)
+			}
+			exit := conn.Route()[2].ID
+			switch {
+			case test.fails && !errors.Is(err, route.ErrNoRoute) && !errors.Is(err, client.ErrExposed):
+				t.Fatalf("%q: error %v", test.first, err)
+			case !test.fails && errors.Is(err, client.ErrExposed):
+				t.Log("the exit had connected before the first bytes came")
+			case !test.fails && err != nil:
+				t.Fatalf("%q: %v", test.first, err)
+			case !test.fails && test.first[0] != 0x16 && exit != trusted:
+				t.Fatalf("%q leaves through an exit that is not trusted", test.first)
+			}
 		}
-		conn := dial(t, c, client.Request{Addr: to, Isolation: fmt.Sprint(i)})
-		say(t, conn, first)
-		isTrusted := conn.Route()[2].ID == trusted
-		if c.Map() != m {
-			continue // the authority has another one, without trusted nodes
-		}
-		if i%2 == 0 && !isTrusted {
-			t.Fatal("HTTP leaves through an exit that is not trusted")
-		}
-		if i%2 == 1 {
-			exits[isTrusted]++
-		}
-		i++
-	}
-	if exits[false] == 0 {
-		t.Error("what is encrypted leaves through the trusted exit alone")
 	}
 }
 
