@@ -130,13 +130,13 @@ func TestMapScripts(t *testing.T) {
 		e.Setenv("NETWORK", file("network.toml"))
 		e.Setenv("SUSPENDED", suspended.ID.String())
 		e.Setenv("CHANGED", changed.Name)
-		e.Setenv("OWNER", netmap.OwnerKey(ownedNode(t, later).OwnerKey).String())
+		e.Setenv("OWNER", netmap.OwnerKey(withOwnerKey(t, later).OwnerKey).String())
 		return nil
 	}})
 }
 
-// ownedNode returns one whose owner has a key.
-func ownedNode(t *testing.T, nodes []netmap.Node) netmap.Node {
+// withOwnerKey returns a node whose owner has a key.
+func withOwnerKey(t *testing.T, nodes []netmap.Node) netmap.Node {
 	t.Helper()
 	for _, n := range nodes {
 		if n.OwnerKey != [32]byte{} {

@@ -2,10 +2,8 @@ package main
 
 import (
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -18,6 +16,7 @@ type nodeCommand struct {
 	Config settingsFile `help:"File with the options below, as in exit_policy = [\"web\"]. What the command line says comes first." type:"existingfile" placeholder:"FILE"`
 	nodeOptions
 	Run    nodeRun    `cmd:"" default:"1" help:"Run the node."`
+	Join   nodeJoin   `cmd:"" help:"Make a node that joins a network: its identity and its settings."`
 	Appeal nodeAppeal `cmd:"" help:"Answer to what authorities say of the node."`
 	Check  nodeCheck  `cmd:"" help:"Check the node's settings and its machine, and what the network says of it."`
 }
@@ -35,7 +34,7 @@ type nodeOptions struct {
 	Name           string            `help:"What to call the node." required:"" placeholder:"NAME" toml:"name"`
 	Owner          string            `help:"Who runs it. Routes never use two nodes of one owner: give all of yours the same." required:"" placeholder:"NAME" toml:"owner"`
 	Group          string            `help:"Which of the owner's nodes stand or fall together." placeholder:"NAME" toml:"group"`
-	OwnerKey       netmap.OwnerKey   `help:"Public key of who runs it, as port17 owner sign prints it. Then nobody else can run nodes in this name." placeholder:"KEY" toml:"owner_key"`
+	OwnerKey       ownerRef          `help:"Public key of who runs it, as port17 owner sign prints it. Then nobody else can run nodes in this name. For port17 node join, the file of the key will do, too." placeholder:"KEY" toml:"owner_key"`
 	OwnerProof     netmap.OwnerProof `help:"Proof that the node is the owner's, as port17 owner sign prints it." placeholder:"PROOF" toml:"owner_proof"`
 	Appeal         string            `help:"Answer to what authorities say of the node, up to 256 bytes, which stands on the map beside that." placeholder:"TEXT" toml:"appeal"`
 	Country        string            `help:"Where it stands, such as DE." placeholder:"CODE" toml:"country"`
@@ -80,6 +79,10 @@ func (o *nodeOptions) config() (node.Config, error) {
 	if err != nil {
 		return node.Config{}, err
 	}
+	owner, err := o.OwnerKey.public()
+	if err != nil {
+		return node.Config{}, fmt.Errorf("owner_key: %w", err)
+	}
 	policy, err := netmap.ParseExitPolicy(o.ExitPolicy)
 	if err != nil {
 		return node.Config{}, err
@@ -95,7 +98,7 @@ func (o *nodeOptions) config() (node.Config, error) {
 		MaxDelay: delay, MaxPadding: padding,
 		Network: network, Listen: o.Listen, ListenQUIC: o.ListenQUIC, ListenTLS: o.ListenTLS,
 		TLSCert: o.TLSCert, TLSKey: o.TLSKey, TLSHost: o.TLSHost, Name: o.Name, Owner: o.Owner, Group: o.Group,
-		OwnerKey: o.OwnerKey, OwnerProof: o.OwnerProof, Appeal: o.Appeal,
+		OwnerKey: owner, OwnerProof: o.OwnerProof, Appeal: o.Appeal,
 		Country: o.Country, ASN: o.ASN, Contact: o.Contact, Exit: policy, State: o.State, MaxLinks: o.MaxLinks, Parallel: o.Parallel,
 		ExitLimits: node.ExitLimits{Connections: o.MaxConnections, CircuitRate: o.ConnectRate, DestinationRate: o.TargetRate},
 		Rate:       uint64(o.Rate), Burst: uint64(o.Burst), MonthlyVolume: uint64(o.MonthlyVolume), NoTrace: !o.Trace,
@@ -111,27 +114,6 @@ func (o *nodeOptions) identity() (ed25519.PrivateKey, error) {
 	path := o.identityFile()
 	key, err := node.LoadIdentity(path, passphrase)
 	return key, advise(err, path)
-}
-
-// checkOwner checks the proof of the owner's key before the node starts.
-func (o *nodeOptions) checkOwner(key ed25519.PrivateKey) error {
-	hasKey, hasProof := o.OwnerKey != netmap.OwnerKey{}, o.OwnerProof != netmap.OwnerProof{}
-	if !hasKey && !hasProof {
-		return nil
-	}
-	id := netmap.NodeID(key.Public().(ed25519.PublicKey))
-	err := errors.New("of owner_key and owner_proof only one is set")
-	if hasKey && hasProof {
-		err = netmap.CheckOwner(o.OwnerKey, o.OwnerProof, id, o.Group)
-	}
-	if err == nil {
-		return nil
-	}
-	sign := "port17 owner sign " + id.String()
-	if o.Group != "" {
-		sign += " --group " + strconv.Quote(o.Group)
-	}
-	return fmt.Errorf("%w: set what %s --owner-key FILE prints", err, sign)
 }
 
 func (o *nodeOptions) identityFile() string { return filepath.Join(o.State, "identity") }

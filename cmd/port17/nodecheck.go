@@ -22,38 +22,49 @@ func (*nodeCheck) Help() string {
 
 // Run prints what is found; a problem is the error.
 func (c *nodeCheck) Run(ctx context.Context, io command.IO, o *nodeOptions) error {
-	config, err := o.config()
+	findings, err := o.check(ctx, io)
 	if err != nil {
 		return err
 	}
-	passphrase, err := o.passphrase()
-	if err != nil {
-		return err
-	}
-	locations, err := o.open(logTo(io, false))
-	if err != nil {
-		return err
-	}
-	findings := checkup.Run(ctx, checkup.Config{
-		Network: config.Network, Listen: config.Listen, ListenQUIC: config.ListenQUIC, ListenTLS: config.ListenTLS, TLSHost: config.TLSHost,
-		Exit: config.Exit, Contact: config.Contact, State: config.State,
-		Country: config.Country, ASN: config.ASN, Geo: locations,
-		Key: o.identityFile(), Passphrase: passphrase,
-		Links: node.DefaultMaxClients + config.Parallel*config.MaxLinks, Connections: config.ExitLimits.Connections,
-	})
 	if err := printFindings(io, findings, c.JSON); err != nil {
 		return err
 	}
-	problems := 0
+	if problems := countProblems(findings); problems > 0 {
+		return fmt.Errorf("%d of %d checks have found a problem: do what they say, then check again", problems, len(findings))
+	}
+	return nil
+}
+
+func countProblems(findings []checkup.Finding) (problems int) {
 	for _, f := range findings {
 		if f.Level == checkup.Problem {
 			problems++
 		}
 	}
-	if problems > 0 {
-		return fmt.Errorf("%d of %d checks have found a problem: do what they say, then check again", problems, len(findings))
+	return problems
+}
+
+// check looks whether the node is set up well.
+func (o *nodeOptions) check(ctx context.Context, io command.IO) ([]checkup.Finding, error) {
+	config, err := o.config()
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	passphrase, err := o.passphrase()
+	if err != nil {
+		return nil, err
+	}
+	locations, err := o.open(logTo(io, false))
+	if err != nil {
+		return nil, err
+	}
+	return checkup.Run(ctx, checkup.Config{
+		Network: config.Network, Listen: config.Listen, ListenQUIC: config.ListenQUIC, ListenTLS: config.ListenTLS, TLSHost: config.TLSHost,
+		Exit: config.Exit, Contact: config.Contact, State: config.State,
+		Country: config.Country, ASN: config.ASN, Geo: locations,
+		Key: o.identityFile(), Passphrase: passphrase,
+		Links: node.DefaultMaxClients + config.Parallel*config.MaxLinks, Connections: config.ExitLimits.Connections,
+	}), nil
 }
 
 func printFindings(io command.IO, findings []checkup.Finding, asJSON bool) error {

@@ -20,6 +20,13 @@ type nodeRun struct{}
 
 // Run runs the node until ctx ends, and then drains it.
 func (*nodeRun) Run(ctx context.Context, io command.IO, o *nodeOptions, file settingsFile) error {
+	return runNode(ctx, io, o, string(file), func(context.Context, *node.Node) error { return nil })
+}
+
+// runNode runs the node until ctx ends or started, which is called beside it,
+// returns an error; then it drains the node. Its appeal is read again from the
+// file.
+func runNode(ctx context.Context, io command.IO, o *nodeOptions, file string, started func(context.Context, *node.Node) error) error {
 	config, err := o.config()
 	if err != nil {
 		return err
@@ -52,8 +59,15 @@ func (*nodeRun) Run(ctx context.Context, io command.IO, o *nodeOptions, file set
 	}
 	fmt.Fprintf(io.Out, "ready listen=%s id=%s\n", n.Addr(), n.ID())
 	var beside sync.WaitGroup
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	beside.Go(func() {
+		if err := started(ctx, n); err != nil {
+			fail(err)
+		}
+	})
 	beside.Go(func() { watchdog(ctx, n, config.Log) })
-	beside.Go(func() { followAppeal(ctx, n, string(file), config.Log) })
+	beside.Go(func() { followAppeal(ctx, n, file, config.Log) })
 	beside.Go(func() { config.Geo.Follow(ctx, geoInterval, config.Log) })
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // while it drains, too
 	defer stop()
@@ -79,7 +93,15 @@ func (*nodeRun) Run(ctx context.Context, io command.IO, o *nodeOptions, file set
 	n.Drain(drain)
 	stop()
 	beside.Wait()
-	return n.Close()
+	return errors.Join(why(ctx), n.Close())
+}
+
+// why returns why the node was stopped, if it was not told to.
+func why(ctx context.Context) error {
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
 }
 
 func closeAll(listeners ...net.Listener) (err error) {

@@ -16,9 +16,10 @@ import (
 )
 
 type ownerCommand struct {
-	New  ownerNew  `cmd:"" help:"Make the key of somebody who runs nodes, and print its public half."`
-	Show ownerShow `cmd:"" help:"Print the public half of an owner's key."`
-	Sign ownerSign `cmd:"" help:"Prove that a node is the owner's, for the node's settings."`
+	New   ownerNew   `cmd:"" help:"Make the key of somebody who runs nodes, and print its public half."`
+	Show  ownerShow  `cmd:"" help:"Print the public half of an owner's key."`
+	Nodes ownerNodes `cmd:"" help:"Print how an owner's nodes fare on the map."`
+	Sign  ownerSign  `cmd:"" help:"Prove that a node is the owner's, for the node's settings."`
 }
 
 type ownerNew struct {

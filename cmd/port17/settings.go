@@ -84,6 +84,9 @@ func (s *span) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// String returns what UnmarshalText reads.
+func (s span) String() string { return time.Duration(s).String() }
+
 // An amount is a number of bytes, written as 500kB, 10MB, 1.5GB or 2TB.
 type amount uint64
 
@@ -102,4 +105,13 @@ func (a *amount) UnmarshalText(b []byte) error {
 	}
 	*a = amount(n * unit)
 	return nil
+}
+
+// String returns what UnmarshalText reads.
+func (a amount) String() string {
+	unit, suffixes := amount(1), []string{"", "kB", "MB", "GB", "TB"}
+	for len(suffixes) > 1 && a > 0 && a%(unit*1000) == 0 {
+		unit, suffixes = unit*1000, suffixes[1:]
+	}
+	return strconv.FormatUint(uint64(a/unit), 10) + suffixes[0]
 }

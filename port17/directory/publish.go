@@ -13,6 +13,10 @@ import (
 
 const publishTimeout = 30 * time.Second
 
+// ErrRefused means that an authority does not take what was published, and says
+// why: it would not take it later either.
+var ErrRefused = errors.New("refused")
+
 // Publish sends a signed descriptor to all authorities. It is enough if one of
 // them takes it.
 func (c *Client) Publish(ctx context.Context, signed []byte) error {
@@ -64,8 +68,11 @@ func (c *Client) post(ctx context.Context, url string, signed []byte) error {
 		return err
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusNoContent {
-		return refusal(response)
+	switch response.StatusCode {
+	case http.StatusNoContent:
+		return nil
+	case http.StatusUnprocessableEntity:
+		return fmt.Errorf("%w: %w", ErrRefused, refusal(response))
 	}
-	return nil
+	return refusal(response)
 }

@@ -169,6 +169,7 @@ type Node struct {
 	descriptor *netmap.Descriptor // the last that was signed
 	public     *netmap.Keys       // the last that were signed; nil before
 	appeal     string             // for the next descriptor
+	publishErr error              // of the last attempt
 	m          *netmap.Map
 	neighbours map[netmap.NodeID][]*link.Link    // that have proved who they are, the newest last; never empty
 	wanted     map[netmap.NodeID]bool            // to which there should be links

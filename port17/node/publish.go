@@ -48,12 +48,25 @@ func (n *Node) publish(ctx context.Context) {
 		case <-timer.C:
 		}
 		next := n.config.Period
-		if err := n.publishNow(ctx); err != nil && ctx.Err() == nil {
+		err := n.publishNow(ctx)
+		n.mu.Lock()
+		n.publishErr = err
+		n.mu.Unlock()
+		if err != nil && ctx.Err() == nil {
 			n.config.Log.Warn("the descriptor could not be published", "error", err)
 			next = min(next, retryPublish)
 		}
 		timer.Reset(next)
 	}
+}
+
+// PublishErr returns why the last attempt to publish the descriptor has failed;
+// nil if it has not. It wraps [directory.ErrRefused] if an authority has refused
+// it, and none has taken it.
+func (n *Node) PublishErr() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.publishErr
 }
 
 func (n *Node) publishNow(ctx context.Context) error {
