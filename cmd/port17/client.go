@@ -30,6 +30,7 @@ type clientCommand struct {
 	Wrapping string        `help:"What links to the network travel in: tcp, quic (for networks that slow TCP down or block it), tls (WebSocket over TLS, for networks that let nothing but web sites through), or auto, which takes the first of these that works." enum:"auto,tcp,quic,tls" default:"auto"`
 	Parallel int           `help:"Links that it keeps to each entry, 8 at most." default:"2"`
 	Ahead    int           `help:"How many circuits are built before they are asked for, at most. Without connections in the last ten minutes there are none." default:"6"`
+	Canary   bool          `help:"Build no circuits while an authority's canary is missing, out of date or withdrawn." name:"stop-without-canary"`
 	Wait     time.Duration `help:"How long to wait for the network." default:"1m"`
 	geoFiles
 	Verbose bool `help:"Log what a developer wants to see." short:"v"`
@@ -66,7 +67,7 @@ func (c *clientCommand) Run(ctx context.Context, io command.IO) error {
 		}
 		wrappings = []netmap.Wrapping{w}
 	}
-	client, err := client.New(ctx, client.Config{Network: network, State: c.State, Wrappings: wrappings, Level: c.Level, Delay: c.Delay, Shape: c.Shape, Ahead: ahead, Parallel: c.Parallel, Geo: locations, Log: log})
+	client, err := client.New(ctx, client.Config{Network: network, State: c.State, Wrappings: wrappings, Level: c.Level, Delay: c.Delay, Shape: c.Shape, Ahead: ahead, Parallel: c.Parallel, StopWithoutCanary: c.Canary, Geo: locations, Log: log})
 	if err != nil {
 		return errors.Join(err, proxies.close(), api.Close())
 	}

@@ -33,6 +33,9 @@ func (c *statusCommand) Run(ctx context.Context, io command.IO) error {
 	if v.Problem != "" {
 		fmt.Fprintf(io.Out, "no new circuits: %s\n", v.Problem)
 	}
+	for _, trouble := range v.Canaries {
+		fmt.Fprintf(io.Out, "warning: %s\n", trouble)
+	}
 	fmt.Fprintf(io.Out, "%d circuits in use with %d streams, %d built ahead\n", v.Circuits, v.Streams, v.Ahead)
 	if len(v.Routes) == 0 {
 		return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,7 +86,7 @@ func TestClientManual(t *testing.T) {
 		if f.Anonymous {
 			continue
 		}
-		row := "| `--" + strings.ToLower(f.Name) + "` | "
+		row := "| `--" + cmp.Or(f.Tag.Get("name"), strings.ToLower(f.Name)) + "` | "
 		if value, ok := f.Tag.Lookup("default"); ok {
 			row += "`" + value + "` |"
 		}

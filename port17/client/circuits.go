@@ -25,6 +25,9 @@ var ErrClosed = errors.New("the client is closed")
 // shared returns a circuit for the need: one of the group's, one that was built
 // ahead, or one that is built with the connection's first bytes.
 func (c *Client) shared(ctx context.Context, n need) (*shared, error) {
+	if err := c.checkCanaries(); err != nil {
+		return nil, err
+	}
 	if s := c.reuse(n); s != nil {
 		return s, nil
 	}

@@ -43,6 +43,9 @@ type Config struct {
 	// Geo tells in which country a destination's address is, for requests that
 	// don't say it. Nil knows nothing.
 	Geo *geo.DB
+	// StopWithoutCanary builds no circuits while an authority's canary is missing,
+	// out of date or withdrawn. The map is still followed.
+	StopWithoutCanary bool
 	// Log gets what a user wants to know; nil discards. No destination is
 	// logged above debug level.
 	Log *slog.Logger
@@ -68,6 +71,7 @@ type Client struct {
 	news     chan struct{} // closed when the map is replaced
 	circuits map[group][]*shared
 	ahead    ahead
+	canaries []canary              // of the newest map
 	exits    map[group]netmap.Node // the last one of a group that was used
 	newer    map[told]*netmap.Keys // what nodes have sent that is newer than the map
 }
@@ -135,6 +139,7 @@ func (c *Client) Close() error {
 }
 
 func (c *Client) setMap(m *netmap.Map) {
+	c.noteCanaries(m)
 	f := route.New(m)
 	c.sample.update(m)
 	c.mu.Lock()
@@ -168,6 +173,9 @@ func (c *Client) usable() (*route.Finder, error) {
 		return nil, ErrNoMap
 	case !time.Now().Before(f.Map().ValidUntil):
 		return nil, netmap.ErrExpired
+	}
+	if err := c.checkCanaries(); err != nil {
+		return nil, err
 	}
 	return f, nil
 }

@@ -15,11 +15,13 @@ type Status struct {
 	Until    time.Time `json:"valid_until"`
 	Nodes    int       `json:"nodes"`
 	// Problem says why no new circuits are built; empty if they are.
-	Problem  string `json:"problem,omitempty"`
-	Circuits int    `json:"circuits"` // in use
-	Ahead    int    `json:"ahead"`    // built before they are asked for
-	Streams  int    `json:"streams"`
-	Level    string `json:"level"`
+	Problem string `json:"problem,omitempty"`
+	// Canaries says what is wrong with the authorities' canaries.
+	Canaries []string `json:"canaries,omitempty"`
+	Circuits int      `json:"circuits"` // in use
+	Ahead    int      `json:"ahead"`    // built before they are asked for
+	Streams  int      `json:"streams"`
+	Level    string   `json:"level"`
 }
 
 // An Overview is what changes about a client.
@@ -94,6 +96,7 @@ func (c *Client) Overview() Overview {
 			s.Problem += " (" + why.Error() + ")"
 		}
 	}
+	s.Canaries = c.canaryTroubles()
 	return Overview{Status: s, Routes: circuits}
 }
 
