@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"safing/internal/command"
+	"safing/internal/systemd"
 	"safing/netmap"
 	"safing/port17/authority"
 	"safing/port17/probe"
@@ -74,7 +75,10 @@ func (c *authorityRun) Run(ctx context.Context, io command.IO) (err error) {
 		return errors.Join(err, l.Close())
 	}
 	fmt.Fprintf(io.Out, "ready http=%s\n", l.Addr())
-	return errors.Join(serveHTTP(ctx, l, a.Handler(), log), a.Close())
+	notify(systemd.Ready, log)
+	err = serveHTTP(ctx, l, a.Handler(), log)
+	notify(systemd.Stopping, log)
+	return errors.Join(err, a.Close())
 }
 
 // scanner returns what tests nodes, and what ends it once it does not run.

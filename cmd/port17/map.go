@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"safing/netmap"
@@ -32,18 +33,27 @@ func readMap(path string) ([]byte, error) {
 	return b, nil
 }
 
-// checkMap reads a signed map, whenever it was valid, from its file or, without
-// one, from the network.
+// checkMap reads a signed map, whenever it was valid: from its file, or from the
+// network the one with the number, or the newest if there is neither.
 func checkMap(ctx context.Context, n *netmap.Network, path string, at time.Time) (r *audit.Report, signed []byte, err error) {
-	if path == "" {
-		signed, _, err = audit.Fetch(ctx, n)
+	sequence, numberErr := strconv.ParseUint(path, 10, 63)
+	if numberErr == nil && sequence == 0 {
+		return nil, nil, errors.New("map 0: maps are numbered from 1")
+	}
+	_, missing := os.Stat(path)
+	if path == "" || numberErr == nil && missing != nil {
+		signed, err = audit.Fetch(ctx, n, sequence)
 	} else {
 		signed, err = readMap(path)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	return audit.Check(n, signed, at), signed, nil
+	r = audit.Check(n, signed, at)
+	if sequence > 0 && missing != nil && r.Err == nil && r.Header.Sequence != sequence {
+		return nil, nil, fmt.Errorf("map %d was asked for, and map %d came", sequence, r.Header.Sequence)
+	}
+	return r, signed, nil
 }
 
 // usable returns the map of a report for people to look at. One that is out of

@@ -14,8 +14,8 @@ import (
 )
 
 type mapDiff struct {
-	Old     string `arg:"" help:"File of the older map." type:"existingfile"`
-	New     string `arg:"" optional:"" help:"File of the newer one; without it, the newest map is fetched." type:"existingfile"`
+	Old     string `arg:"" help:"File of the older map, or its number."`
+	New     string `arg:"" optional:"" help:"File or number of the newer one; without it, the newest map is fetched."`
 	Network string `help:"The network's file, which says who has to sign." required:"" type:"existingfile" placeholder:"FILE"`
 	All     bool   `help:"Print too what changes all the time: loads, capacities, round trips and paths of links."`
 	JSON    bool   `help:"Print JSON." name:"json"`
@@ -25,9 +25,13 @@ type mapDiff struct {
 func (*mapDiff) Help() string {
 	return `Prints which nodes have joined and left, what of the others has changed (such as exit policies and flags), which links have come and gone, and what operators of authorities say now or no longer. Both maps have to be signed as the network's file says; they may be out of date.
 
-A client keeps the newest map in its folder, as map, and port17 map verify --save fetches one. That both are of one log is for port17 map verify --against to prove.
+A client keeps the newest map in its folder, as map, and port17 map verify --save fetches one. Of a number it is fetched; authorities keep about 20 old ones. That both are of one log is for port17 map verify --against to prove.
 
-Example: port17 map diff --network network.toml yesterday`
+Examples:
+
+  port17 map diff --network network.toml yesterday
+
+  port17 map diff --network network.toml 1200 1212`
 }
 
 // Run prints the difference.

@@ -15,7 +15,7 @@ import (
 type mapVerify struct {
 	File    string    `arg:"" optional:"" help:"The map's file; without it, the newest map is fetched." type:"existingfile" placeholder:"MAP"`
 	Network string    `help:"The network's file, which says who has to sign." required:"" type:"existingfile" placeholder:"FILE"`
-	Against string    `help:"Let an authority prove that this older map is of the same log." type:"existingfile" placeholder:"MAP"`
+	Against string    `help:"Let an authority prove that this older map, a file or a number, is of the same log." placeholder:"MAP"`
 	Online  bool      `help:"Ask the network too where a file is checked: for the keys that the map names, and whether the authorities' logs have it."`
 	At      time.Time `help:"Check whether the map was valid at this time; without it, now." placeholder:"TIME"`
 	Save    string    `help:"Keep the map in this file, if it is believed." type:"path" placeholder:"FILE"`

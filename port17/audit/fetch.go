@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,19 +28,24 @@ func newHTTP() *http.Client {
 	}
 }
 
-// Fetch gets the newest signed map from one of the network's authorities or
-// mirrors, unverified, and says from which.
-func Fetch(ctx context.Context, n *netmap.Network) (signed []byte, from string, err error) {
+// Fetch gets a signed map from one of the network's authorities or mirrors,
+// unverified: the one with the sequence, which they may not keep any more, or
+// the newest if that is 0.
+func Fetch(ctx context.Context, n *netmap.Network, sequence uint64) (signed []byte, err error) {
+	path := "/v1/map"
+	if sequence > 0 {
+		path = "/v1/maps/" + strconv.FormatUint(sequence, 10)
+	}
 	client := newHTTP()
 	var errs []error
 	for _, url := range sources(n) {
-		b, err := get(ctx, client, strings.TrimSuffix(url, "/")+"/v1/map", netmap.MaxMap)
+		b, err := get(ctx, client, strings.TrimSuffix(url, "/")+path, netmap.MaxMap)
 		if err == nil {
-			return b, url, nil
+			return b, nil
 		}
 		errs = append(errs, fmt.Errorf("fetch map from %s: %w", url, err))
 	}
-	return nil, "", errors.Join(errs...)
+	return nil, errors.Join(errs...)
 }
 
 // sources returns who has maps: the authorities, who have the newest, first.

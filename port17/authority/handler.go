@@ -20,7 +20,8 @@ import (
 //	POST /v1/descriptors             a signed descriptor; 204, 422 with the reason, 413, 429
 //	POST /v1/keys                    signed keys; the same
 //	POST /v1/statements              what an authority's operator has signed; the same
-//	GET  /v1/map, /v1/keys/{hash}    as directory.Mirror does
+//	GET  /v1/map, /v1/maps/{sequence}, /v1/keys/{hash}
+//	                                 as directory.Mirror does
 //	GET  /v1/health                  200
 //	GET  /log/…                      the log of maps (c2sp.org/tlog-tiles)
 //
@@ -38,6 +39,7 @@ func (a *Authority) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/keys", a.serveAdd("keys are", netmap.MaxKeys, a.AddKeys))
 	mux.HandleFunc("POST /v1/statements", a.serveAdd("statement is", netmap.MaxStatement, a.AddStatement))
 	mux.Handle("GET /v1/map", a.mirror)
+	mux.Handle("GET /v1/maps/{sequence}", a.mirror)
 	mux.Handle("GET /v1/keys/{hash}", a.mirror)
 	mux.Handle("GET /v1/health", a.mirror)
 	mux.Handle("GET /log/", http.StripPrefix("/log", log.Handler(a.store.db, a.checkpoint, a.log)))

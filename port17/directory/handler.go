@@ -15,6 +15,7 @@ const maxWait = time.Minute
 // ServeHTTP serves the mirror (docs/spec/netmap.md#mirrors):
 //
 //	GET /v1/map?after=SEQ&wait=SEC&from=SEQ  the newest signed map; 304 if it is not after SEQ
+//	GET /v1/maps/SEQ                         an older signed map; 404 if it is not kept any more
 //	GET /v1/keys/HASH                        a shard of keys by its SHA-256 in hexadecimal digits
 //	GET /v1/health                           200
 func (m *Mirror) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.mux.ServeHTTP(w, r) }
@@ -58,6 +59,20 @@ func (m *Mirror) serveMap(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set(deltaHeader, strconv.FormatUint(base, 10))
 	write(w, b)
+}
+
+func (m *Mirror) serveOld(w http.ResponseWriter, r *http.Request) {
+	sequence, err := strconv.ParseUint(r.PathValue("sequence"), 10, 63)
+	if err != nil {
+		http.Error(w, "maps are numbered", http.StatusBadRequest)
+		return
+	}
+	old := m.find(sequence)
+	if old == nil {
+		http.Error(w, "there is no map of that number here, or not any more", http.StatusNotFound)
+		return
+	}
+	write(w, old.signed)
 }
 
 func (m *Mirror) serveKeys(w http.ResponseWriter, r *http.Request) {

@@ -68,6 +68,7 @@ func NewMirror(c MirrorConfig) *Mirror {
 		pulls: make(map[[sha256.Size]byte]chan struct{}), compressing: make(chan struct{}, 1),
 	}
 	m.mux.HandleFunc("GET /v1/map", m.serveMap)
+	m.mux.HandleFunc("GET /v1/maps/{sequence}", m.serveOld)
 	m.mux.HandleFunc("GET /v1/keys/{hash}", m.serveKeys)
 	m.mux.HandleFunc("GET /v1/health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	return m

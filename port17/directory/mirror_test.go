@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,13 +58,16 @@ func TestMirror(t *testing.T) {
 		{"/v1/keys/" + hex.EncodeToString(hash[:31]), "", 400, "keys are named by 64 hexadecimal digits\n"},
 		{"/v1/keys/" + hex.EncodeToString(hash[:]) + "00", "", 400, "keys are named by 64 hexadecimal digits\n"},
 		{"/v1/keys/" + hex.EncodeToString(make([]byte, 32)), "", 404, "there are no such keys here\n"},
+		{"/v1/maps/7", "", 200, "seven"},
+		{"/v1/maps/6", "", 404, "there is no map of that number here, or not any more\n"},
+		{"/v1/maps/x", "", 400, "maps are numbered\n"},
 		{"/v1/health", "", 200, "ok\n"},
 	} {
 		code, tag, body := get(t, m, c.path, "If-None-Match", c.header)
 		if code != c.code || body != c.body {
 			t.Errorf("%s: %d %q, want %d %q", c.path, code, body, c.code, c.body)
 		}
-		if (code == 200 || code == 304) && c.path[:7] == "/v1/map" && tag != `"7"` {
+		if (code == 200 || code == 304) && strings.HasPrefix(c.path, "/v1/map") && !strings.HasPrefix(c.path, "/v1/maps/") && tag != `"7"` {
 			t.Errorf("%s: ETag %s", c.path, tag)
 		}
 	}
