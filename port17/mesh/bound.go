@@ -29,9 +29,9 @@ func (t tally) room(w *World, i int32, links, factor int) bool {
 // route leads over two nodes of one owner, group or network. Those of its own
 // autonomous system are useful.
 func (t tally) reserve(w *World, self *netmap.Descriptor, links int) {
-	for p := range properties(self) {
-		if number, ok := w.numbers[p]; ok && p.kind != system {
-			t[number] = p.kind.most(links)
+	for _, p := range w.properties(nil, self, false) {
+		if k := w.kinds[p]; k != none && k != system {
+			t[p] = k.most(links)
 		}
 	}
 }

@@ -14,9 +14,9 @@ import (
 // A World is a map, prepared to choose on it.
 type World struct {
 	m       *netmap.Map
-	numbers map[property]int32 // of properties
-	kinds   []kind             // of each property by number; none if it bounds nothing
-	first   []int32            // of each node's numbers in owned, and behind the last one the end
+	numbers numbers
+	kinds   []kind  // of each property by number; none if it bounds nothing
+	first   []int32 // of each node's numbers in owned, and behind the last one the end
 	owned   []int32
 	weights []float64 // of each node among the fast ones, from leastWeight to mostWeight
 	places  map[string]geo.Place
@@ -47,12 +47,12 @@ func (k kind) most(count int) int {
 	return math.MaxInt
 }
 
-// A property is what some nodes have in common.
-type property struct {
-	kind   kind
-	text   string
-	key    [32]byte
-	number uint64
+// numbers are those of what nodes have in common, its value by kind.
+type numbers struct {
+	owners, groups map[string]int32
+	keys           map[[32]byte]int32
+	networks       map[uint64]int32
+	systems        map[uint32]int32
 }
 
 // Of the fast nodes, none is chosen more often than one of average capacity by
@@ -64,30 +64,26 @@ const (
 
 // New prepares the map.
 func New(m *netmap.Map) *World {
-	w := &World{m: m, numbers: make(map[property]int32, 2*len(m.Nodes)), first: make([]int32, 1, len(m.Nodes)+1), places: make(map[string]geo.Place)}
-	var count []int // of nodes with each property
+	w := &World{
+		m: m, numbers: numbers{
+			owners: make(map[string]int32), groups: make(map[string]int32), keys: make(map[[32]byte]int32),
+			networks: make(map[uint64]int32), systems: make(map[uint32]int32),
+		},
+		first: make([]int32, 1, len(m.Nodes)+1), owned: make([]int32, 0, 4*len(m.Nodes)), places: make(map[string]geo.Place),
+	}
 	for i := range m.Nodes {
-		begin := len(w.owned)
-		for p := range properties(m.Nodes[i].Descriptor) {
-			number, ok := w.numbers[p]
-			if !ok {
-				number = int32(len(w.kinds))
-				w.numbers[p] = number
-				w.kinds, count = append(w.kinds, p.kind), append(count, 0)
-			}
-			if !slices.Contains(w.owned[begin:], number) {
-				w.owned = append(w.owned, number)
-				count[number]++
-			}
-		}
+		w.owned = w.properties(w.owned, m.Nodes[i].Descriptor, true)
 		w.first = append(w.first, int32(len(w.owned)))
-		if code := m.Nodes[i].Country; code != "" {
-			if _, ok := w.places[code]; !ok {
-				if place, ok := geo.CountryPlace(code); ok {
-					w.places[code] = place
-				}
+		code := m.Nodes[i].Country
+		if _, ok := w.places[code]; !ok {
+			if place, ok := geo.CountryPlace(code); ok {
+				w.places[code] = place
 			}
 		}
+	}
+	count := make([]int, len(w.kinds)) // of nodes with each property
+	for _, number := range w.owned {
+		count[number]++
 	}
 	for number, n := range count {
 		if 2*n > len(m.Nodes) {
@@ -98,35 +94,48 @@ func New(m *netmap.Map) *World {
 	return w
 }
 
-// properties yields what the node may have in common with others, some twice.
-func properties(d *netmap.Descriptor) func(func(property) bool) {
-	return func(yield func(property) bool) {
-		all := []property{{kind: owner, text: d.Owner}}
-		if d.OwnerKey != [32]byte{} {
-			all = append(all, property{kind: ownerKey, key: d.OwnerKey})
-		}
-		if d.Group != "" {
-			all = append(all, property{kind: group, text: d.Group})
-		}
-		if d.ASN != 0 {
-			all = append(all, property{kind: system, number: uint64(d.ASN)})
-		}
-		for _, p := range all {
-			if !yield(p) {
-				return
-			}
-		}
-		for _, a := range d.Addresses {
-			if !yield(property{kind: network, number: prefix(a.Addr())}) {
-				return
-			}
-		}
-		for _, e := range d.Entrances {
-			if !yield(property{kind: network, number: prefix(e.Addr.Addr())}) {
-				return
-			}
+// properties appends the numbers of what the node may have in common with
+// others, each once. Those that have none get one, or are left out.
+func (w *World) properties(all []int32, d *netmap.Descriptor, number bool) []int32 {
+	begin := len(all)
+	add := func(n int32) {
+		if n >= 0 && !slices.Contains(all[begin:], n) {
+			all = append(all, n)
 		}
 	}
+	add(numberOf(w, w.numbers.owners, d.Owner, owner, number))
+	if d.OwnerKey != [32]byte{} {
+		add(numberOf(w, w.numbers.keys, d.OwnerKey, ownerKey, number))
+	}
+	if d.Group != "" {
+		add(numberOf(w, w.numbers.groups, d.Group, group, number))
+	}
+	if d.ASN != 0 {
+		add(numberOf(w, w.numbers.systems, d.ASN, system, number))
+	}
+	for _, a := range d.Addresses {
+		add(numberOf(w, w.numbers.networks, prefix(a.Addr()), network, number))
+	}
+	for _, e := range d.Entrances {
+		add(numberOf(w, w.numbers.networks, prefix(e.Addr.Addr()), network, number))
+	}
+	return all
+}
+
+// numberOf returns the number of a property, which it gets if it has none and
+// may have one; -1 if it has none.
+func numberOf[V comparable](w *World, numbers map[V]int32, value V, k kind, may bool) int32 {
+	n, ok := numbers[value]
+	switch {
+	case ok:
+		return n
+	case !may:
+		return -1
+	}
+	n = int32(len(w.kinds))
+	numbers[value] = n
+	w.kinds = append(w.kinds, k)
+	return n
 }
 
 // prefix stands for the address's /16 (IPv4) or /32 (IPv6), as routes count them.
