@@ -43,7 +43,7 @@ func (n *Node) follow(ctx context.Context) {
 // hold keeps links to a node for as long as they are wanted, unless the other
 // side does. News are that there is another map, or no link any more.
 func (n *Node) hold(ctx context.Context, id netmap.NodeID, news <-chan struct{}) {
-	var tried time.Time // when the descriptor was published with which the node was dialled last
+	var tried time.Time // when what the node was dialled with last was published
 	renewed, covered, waited, alive, failures := false, false, false, 0, 0
 	over := make(chan time.Duration, n.config.Parallel) // how long links have lasted
 	pause := backoff.Backoff{Least: leastRedial, Most: mostRedial}
@@ -83,14 +83,14 @@ func (n *Node) hold(ctx context.Context, id netmap.NodeID, news <-chan struct{})
 			continue
 		}
 		if covered { // no more: the other side has a moment to come back
-			covered, tried = false, to.Published
+			covered, tried = false, said(to)
 			next.Reset(max(n.courtesy(id), leastRedial))
 			continue
 		}
-		if renewed && (to.Published.Equal(tried) || !waited && n.courtesy(id) > 0) {
+		if renewed && (said(to).Equal(tried) || !waited && n.courtesy(id) > 0) {
 			continue
 		}
-		tried = to.Published // if that has changed, it may be elsewhere or have other prekeys
+		tried = said(to) // if that has changed, it may be elsewhere or have other prekeys
 		begun := time.Now()
 		l, err := n.dial(ctx, to)
 		if err != nil {
@@ -151,6 +151,14 @@ func (n *Node) reachable(id netmap.NodeID) {
 	if was {
 		n.rethink()
 	}
+}
+
+// said returns when the node has last said something of itself, or of its keys.
+func said(n netmap.Node) time.Time {
+	if n.Keys != nil && n.Keys.Published.After(n.Published) {
+		return n.Keys.Published
+	}
+	return n.Published
 }
 
 // destination returns the node as the map has it, if links to it are wanted. If
