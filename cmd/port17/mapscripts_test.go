@@ -146,3 +146,31 @@ func withOwnerKey(t *testing.T, nodes []netmap.Node) netmap.Node {
 	t.Fatal("no owner has a key")
 	return netmap.Node{}
 }
+
+// Who waits for a node to be listed learns why it is not, if enough authorities
+// say so.
+func TestSuspension(t *testing.T) {
+	m := newMint(t)
+	date := time.Now().UTC().Truncate(time.Second)
+	id := netmap.NodeID{7}
+	notice := func(authority int, action netmap.Action) netmap.Notice {
+		return m.notice(t, authority, &netmap.Moderation{Network: "test", Node: id, Action: action, Date: date, Reason: "it changes pages"}, "")
+	}
+	for name, c := range map[string]struct {
+		notices []netmap.Notice
+		want    string
+	}{
+		"nobody":     {nil, ""},
+		"too few":    {[]netmap.Notice{notice(0, netmap.Suspend)}, ""},
+		"taken back": {[]netmap.Notice{notice(0, netmap.Suspend), notice(1, netmap.Restore)}, ""},
+		"enough": {
+			[]netmap.Notice{notice(0, netmap.Suspend), notice(2, netmap.Suspend)},
+			"authorities have suspended the node: http://127.0.0.1:1: it changes pages, http://127.0.0.1:3: it changes pages; answer with port17 node appeal",
+		},
+	} {
+		on := &netmap.Map{Network: "test", ValidAfter: date, ValidUntil: date.Add(time.Hour), Notices: c.notices}
+		if err := suspension(m.Network, on, id); err == nil && c.want != "" || err != nil && err.Error() != c.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -10,12 +10,14 @@ import (
 
 	"safing/internal/command"
 	"safing/netmap"
+	"safing/port17/client"
 	"safing/port17/directory"
 	"safing/port17/node"
 )
 
 const (
 	lookEvery = 200 * time.Millisecond
+	askEvery  = 10 * time.Second // for the newest map, whether it says that the node is suspended
 	// A node is on the map after one period as a rule; and two more are allowed.
 	patientPeriods = 3
 	patientBesides = 30 * time.Second
@@ -39,8 +41,9 @@ func awaitListed(ctx context.Context, out io.Writer, network *netmap.Network, n 
 	limit := patientPeriods*period + patientBesides
 	fmt.Fprintf(out, "waiting   until the map lists the node, for %s at most: a map comes every %s\n", limit, period)
 	over := time.After(limit)
-	look := time.NewTicker(lookEvery)
+	look, ask := time.NewTicker(lookEvery), time.NewTicker(askEvery)
 	defer look.Stop()
+	defer ask.Stop()
 	started, last := time.Now(), ""
 	for {
 		select {
@@ -48,6 +51,12 @@ func awaitListed(ctx context.Context, out io.Writer, network *netmap.Network, n 
 			return nil
 		case <-over:
 			return notListed(ctx, network, n, limit)
+		case <-ask.C:
+			if m, err := directory.New(directory.Config{Network: network}).Fetch(ctx); err == nil {
+				if err := suspension(network, m, n.ID()); err != nil {
+					return err
+				}
+			}
 		case <-look.C:
 		}
 		if n.Stats().OnMap {
@@ -74,16 +83,24 @@ func notListed(ctx context.Context, network *netmap.Network, n *node.Node, limit
 	if err != nil {
 		return fmt.Errorf("the node is not on the map after %s: %w", limit, err)
 	}
-	var reasons []string
-	for _, notice := range m.Notices {
-		s, err := network.OpenStatement(notice.Signed)
-		if err == nil && s.Moderation != nil && s.Moderation.Node == n.ID() && s.Moderation.Action == netmap.Suspend {
-			reasons = append(reasons, fmt.Sprintf("%s: %s", network.Authorities[s.Authority].URL, s.Moderation.Reason))
-		}
-	}
-	if len(reasons) > 0 {
-		return fmt.Errorf("authorities have suspended the node: %s; answer with port17 node appeal", strings.Join(reasons, ", "))
+	if err := suspension(network, m, n.ID()); err != nil {
+		return err
 	}
 	return fmt.Errorf("the authorities have taken the node's descriptor, and after %s it is not on the map: "+
 		"as a rule they can't connect to it, so look at the firewall of the machine and of its network", limit)
+}
+
+// suspension returns why authorities have suspended the node; nil if they have
+// not.
+func suspension(network *netmap.Network, m *netmap.Map, id netmap.NodeID) error {
+	var reasons []string
+	for _, said := range client.ViewMap(network, m).Moderation {
+		if said.Node == id && said.Effective && said.Action == netmap.Suspend.String() {
+			reasons = append(reasons, fmt.Sprintf("%s: %s", said.Authority, said.Reason))
+		}
+	}
+	if len(reasons) == 0 {
+		return nil
+	}
+	return fmt.Errorf("authorities have suspended the node: %s; answer with port17 node appeal", strings.Join(reasons, ", "))
 }
