@@ -14,7 +14,12 @@
 // it has until that expires. A source that keeps newer maps back does so for two
 // periods at most.
 //
-// On disk are the newest map, which is used at once at the next start, and the
+// A map travels as what has changed since the one that the client has, and
+// without keys: those come in shards, which are fetched from anywhere when a node
+// in them has none that is valid. A map whose keys come slowly is handed out with
+// those that there are, and again with the others.
+//
+// On disk are the newest map and keys, which are used at once at the next start, and the
 // heads of those that were seen, so that no older one is taken then. Two
 // different maps of one number, which prove that somebody signs lies, are kept
 // for others to see.
