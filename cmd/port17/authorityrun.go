@@ -63,9 +63,9 @@ func (c *authorityRun) Run(ctx context.Context, io command.IO) (err error) {
 	}
 	config := authority.Config{Network: network, Key: key, State: c.State, Log: log}
 	if c.Probe {
-		scanner, end, err := c.scanner(ctx, log)
-		if err != nil {
-			return errors.Join(err, l.Close())
+		scanner, end, failed := c.scanner(ctx, log)
+		if failed != nil {
+			return errors.Join(failed, l.Close())
 		}
 		config.Scanner = scanner
 		defer func() { err = errors.Join(err, end()) }()
@@ -84,6 +84,9 @@ func (c *authorityRun) Run(ctx context.Context, io command.IO) (err error) {
 // scanner returns what tests nodes, and what ends it once it does not run.
 func (c *authorityRun) scanner(ctx context.Context, log *slog.Logger) (*probe.Scanner, func() error, error) {
 	var server *probe.Server
+	if len(c.ProbeListen) == 0 && len(c.ProbeAddress) > 0 {
+		return nil, nil, errors.New("--probe-address says how exits reach a server that there is not: give --probe-listen, too")
+	}
 	if len(c.ProbeListen) > 0 {
 		var err error
 		if server, err = probe.NewServer(ctx, probe.ServerConfig{Listen: c.ProbeListen, Addresses: c.ProbeAddress}); err != nil {

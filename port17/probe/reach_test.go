@@ -6,10 +6,12 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"safing/netmap"
+	"safing/port17/directory"
 	"safing/port17/link"
 	"safing/port17/link/wrap"
 	"safing/port17/probe"
@@ -19,7 +21,26 @@ import (
 // A pretended node takes links at some of the addresses that it publishes.
 type pretended struct {
 	netmap.Node
+	key     ed25519.PrivateKey
 	prekeys *tinker.Prekeys
+}
+
+// publish sends what the node says of itself to the authorities.
+func (p *pretended) publish(t *testing.T, c *directory.Client) {
+	t.Helper()
+	signed, err := p.Sign(p.key)
+	if err == nil {
+		err = c.Publish(t.Context(), signed)
+	}
+	if err == nil {
+		signed, err = p.Keys.Sign(p.key)
+	}
+	if err == nil {
+		err = c.PublishKeys(t.Context(), signed)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // pretend makes a node with ways such as "tcp 127.0.0.1" or "quic ::1". One may
@@ -31,8 +52,8 @@ func pretend(t *testing.T, ways ...string) *pretended {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &netmap.Descriptor{ID: netmap.NodeID(key.Public().(ed25519.PublicKey)), Name: "pretended", Owner: "me"}
-	p := &pretended{}
+	d := &netmap.Descriptor{ID: netmap.NodeID(key.Public().(ed25519.PublicKey)), Name: "pretended", Owner: "me", Published: time.Now().UTC().Truncate(time.Second)}
+	p := &pretended{key: key}
 	stranger, err := tinker.NewPrekeys(tinker.PrekeyConfig{Identity: netmap.NodeID{1}})
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +90,7 @@ func pretend(t *testing.T, ways ...string) *pretended {
 	for _, f := range begin {
 		f()
 	}
-	p.Node = netmap.Node{Descriptor: d, Keys: &netmap.Keys{ID: d.ID, Binding: d.Binding(), Prekeys: p.prekeys.Public()}}
+	p.Node = netmap.Node{Descriptor: d, Keys: &netmap.Keys{ID: d.ID, Binding: d.Binding(), Prekeys: p.prekeys.Public(), Published: d.Published}}
 	return p
 }
 
@@ -94,28 +115,36 @@ func listen(t *testing.T, id netmap.NodeID, w netmap.Wrapping, address string) n
 	return l
 }
 
-// answer takes links with the keys until the listener is closed.
+// answer takes links with the keys until the test ends, and ends them then.
 func answer(t *testing.T, l net.Listener, keys *tinker.Prekeys) {
-	done := make(chan struct{})
+	over := make(chan struct{})
+	var running sync.WaitGroup
 	t.Cleanup(func() {
+		close(over)
 		l.Close()
-		<-done
+		running.Wait()
 	})
-	go func() {
-		defer close(done)
+	running.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			taken, err := link.Accept(conn, keys, link.Config{})
-			if err != nil {
-				conn.Close()
-				continue
-			}
-			<-taken.Done()
+			running.Go(func() {
+				taken, err := link.Accept(conn, keys, link.Config{})
+				if err != nil {
+					conn.Close()
+					return
+				}
+				select {
+				case <-taken.Done():
+				case <-over:
+					taken.Close()
+					<-taken.Done()
+				}
+			})
 		}
-	}()
+	})
 }
 
 // All ways to a node are tried, and one family of plain addresses has to be whole.

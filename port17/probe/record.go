@@ -33,7 +33,9 @@ type record struct {
 
 	badUntil     time.Time
 	rates        []measured // the newest last
+	tried        time.Time  // the last measurement, whether it failed or not
 	nextMeasured time.Time
+	told         uint64 // the capacity that changed was last called for
 }
 
 // see takes in that the node is there. One with another descriptor is probed soon.
@@ -49,7 +51,7 @@ func (r *record) see(binding [32]byte, listed bool, now time.Time) {
 
 // gone forgets that the node was there.
 func (r *record) gone() {
-	*r = record{probing: r.probing, badUntil: r.badUntil, rates: r.rates, nextMeasured: r.nextMeasured}
+	*r = record{probing: r.probing, badUntil: r.badUntil, rates: r.rates, tried: r.tried, nextMeasured: r.nextMeasured, told: r.told}
 }
 
 // worthKeeping says whether what is known still counts should the node come back.
@@ -87,7 +89,7 @@ func (r *record) probed(now time.Time, reached, told bool, answered time.Time, e
 
 // add keeps a measurement, and the newest of those before.
 func (r *record) add(m measured) {
-	r.rates = append(r.rates, m)
+	r.rates, r.tried = append(r.rates, m), m.at
 	if len(r.rates) > keepRates {
 		r.rates = append(r.rates[:0], r.rates[len(r.rates)-keepRates:]...)
 	}
@@ -104,10 +106,13 @@ func (r *record) capacity(now time.Time) (best uint64) {
 	return best
 }
 
-// measuredAt is when the node was measured last; zero if it never was.
-func (r *record) measuredAt() time.Time {
-	if len(r.rates) == 0 {
-		return time.Time{}
+// tell says whether the capacity has changed by more than a quarter since it last
+// said so.
+func (r *record) tell(now time.Time) bool {
+	is := r.capacity(now)
+	if is <= r.told+r.told/4 && is >= r.told-r.told/4 {
+		return false
 	}
-	return r.rates[len(r.rates)-1].at
+	r.told = is
+	return true
 }

@@ -98,7 +98,7 @@ func (s *Scanner) Opinion(id netmap.NodeID) (reachable, badExit bool, capacity u
 }
 
 // Run probes and measures until the context ends. Nodes returns those that have
-// published something, with their keys, and the newest map, or nil. Changed is
+// published something, with their keys, and the newest map, or nil; that needs none. Changed is
 // called when there is a new opinion of a node that should not wait. A node that is
 // on the map when it is seen first counts as reachable until it was probed, so
 // that a restart takes none off the map.
@@ -111,6 +111,7 @@ func (s *Scanner) Run(ctx context.Context, nodes func() ([]netmap.Node, *netmap.
 	defer look.Stop()
 	for ctx.Err() == nil {
 		list, m := nodes()
+		m = withKeys(m, list)
 		for _, n := range s.due(list, m, time.Now(), cap(slots)-len(slots)) {
 			slots <- struct{}{} // there is room: nobody else puts any
 			running.Go(func() {
@@ -141,6 +142,22 @@ func (s *Scanner) Run(ctx context.Context, nodes func() ([]netmap.Node, *netmap.
 	}
 }
 
+// withKeys returns the map with the keys of the nodes, as their circuits need them
+// and maps come without.
+func withKeys(m *netmap.Map, nodes []netmap.Node) *netmap.Map {
+	if m == nil {
+		return nil
+	}
+	with := *m
+	with.Nodes = slices.Clone(m.Nodes)
+	for _, n := range nodes {
+		if i, ok := with.Index(n.ID); ok {
+			with.Nodes[i].Keys = n.Keys
+		}
+	}
+	return &with
+}
+
 // recordLocked returns the record of a node, a new one if there is none.
 func (s *Scanner) recordLocked(id netmap.NodeID) *record {
 	r := s.records[id]
@@ -160,7 +177,7 @@ func (s *Scanner) due(list []netmap.Node, m *netmap.Map, now time.Time, room int
 	for _, n := range list {
 		there[n.ID] = true
 		r := s.recordLocked(n.ID)
-		r.see(n.Binding(), m != nil && listed(m, n.ID), now)
+		r.see(binding(n), m != nil && listed(m, n.ID), now)
 		if !r.probing && !now.Before(r.next) {
 			due = append(due, n)
 		}
@@ -182,6 +199,14 @@ func (s *Scanner) due(list []netmap.Node, m *netmap.Map, now time.Time, room int
 		}
 	}
 	return due
+}
+
+// binding returns that of the descriptor, without encoding it every second.
+func binding(n netmap.Node) [32]byte {
+	if n.Keys != nil {
+		return n.Keys.Binding
+	}
+	return n.Binding()
 }
 
 func listed(m *netmap.Map, id netmap.NodeID) bool {
@@ -250,8 +275,8 @@ func (s *Scanner) tellExit(ctx context.Context, log *slog.Logger, n netmap.Node,
 	}
 }
 
-// next returns the node on the map whose last measurement is the oldest, and how
-// many bytes may be moved for it, if it is time for one.
+// next returns the node on the map that has waited longest for a measurement, and
+// how many bytes may be moved for it, if it is time for one.
 func (s *Scanner) next(m *netmap.Map, now time.Time) (node netmap.Node, most int64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -268,7 +293,7 @@ func (s *Scanner) next(m *netmap.Map, now time.Time) (node netmap.Node, most int
 		if r == nil || !r.reachable || now.Before(r.nextMeasured) {
 			continue
 		}
-		if oldest == nil || r.measuredAt().Before(oldest.measuredAt()) {
+		if oldest == nil || r.tried.Before(oldest.tried) {
 			oldest, node = r, n
 		}
 	}
@@ -283,8 +308,7 @@ func (s *Scanner) measure(ctx context.Context, n netmap.Node, m *netmap.Map, mos
 	s.mu.Lock()
 	s.spent += got.Bytes
 	r := s.recordLocked(n.ID)
-	first := r.capacity(now) == 0
-	r.nextMeasured = now.Add(s.config.MeasureEvery)
+	r.tried, r.nextMeasured = now, now.Add(s.config.MeasureEvery)
 	if err != nil || got.Rate == 0 {
 		r.nextMeasured = now.Add(min(s.config.MeasureEvery, remeasure))
 		s.mu.Unlock()
@@ -292,6 +316,7 @@ func (s *Scanner) measure(ctx context.Context, n netmap.Node, m *netmap.Map, mos
 		return false
 	}
 	r.add(measured{at: now, rate: got.Rate})
+	isNew := r.tell(now)
 	s.mu.Unlock()
 	log.Debug("a node was measured", "bytes_per_second", got.Rate, "bytes", got.Bytes)
 	if s.store != nil {
@@ -299,7 +324,7 @@ func (s *Scanner) measure(ctx context.Context, n netmap.Node, m *netmap.Map, mos
 			log.Error("a measurement could not be kept", "error", err)
 		}
 	}
-	if first {
+	if isNew {
 		changed()
 	}
 	return true

@@ -43,7 +43,14 @@ func (n *Network) StopAuthority() { n.server.Close() }
 // each node's configuration before it starts.
 func Start(t testing.TB, count int, changes ...func(i int, c *node.Config)) *Network {
 	t.Helper()
-	n := startAuthority(t)
+	return StartScanned(t, nil, count, changes...)
+}
+
+// StartScanned is like Start, with an authority that tests nodes, unless the
+// scanner is nil.
+func StartScanned(t testing.TB, scanner authority.Scanner, count int, changes ...func(i int, c *node.Config)) *Network {
+	t.Helper()
+	n := startAuthority(t, scanner)
 	for i := range count {
 		var rules []string
 		if i >= count-2 {
@@ -100,7 +107,7 @@ func (n *Network) Restart(t testing.TB, i int) {
 	n.Nodes[i] = n.start(t, i)
 }
 
-func startAuthority(t testing.TB) *Network {
+func startAuthority(t testing.TB, scanner authority.Scanner) *Network {
 	t.Helper()
 	signer, verifier, err := authority.GenerateKey("test")
 	if err != nil {
@@ -114,7 +121,7 @@ func startAuthority(t testing.TB) *Network {
 		Name: "test", Threshold: 1, PrivateAddresses: true,
 		Authorities: []netmap.Authority{{URL: "http://" + l.Addr().String(), Key: verifier}},
 	}
-	a, err := authority.New(t.Context(), authority.Config{Network: trust, Key: signer, State: t.TempDir()})
+	a, err := authority.New(t.Context(), authority.Config{Network: trust, Key: signer, State: t.TempDir(), Scanner: scanner})
 	if err != nil {
 		t.Fatal(errors.Join(err, l.Close()))
 	}
