@@ -97,21 +97,6 @@ type Scanner interface {
 	Opinion(id netmap.NodeID) (reachable, badExit bool, capacity uint64)
 }
 
-// A signedMap is one that is out.
-type signedMap struct {
-	sequence uint64
-	bytes    []byte
-	m        *netmap.Map // nil if it is not valid any more
-}
-
-func (s signedMap) head() (netmap.Head, error) {
-	b, _, err := netmap.SplitMap(s.bytes)
-	if err != nil {
-		return netmap.Head{}, err
-	}
-	return netmap.ParseHead(b)
-}
-
 func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -228,14 +213,15 @@ func (a *Authority) load(ctx context.Context) error {
 		return err
 	}
 	a.current.sequence = uint64(h.Index)
-	if a.current.m, err = a.network.Verify(signed, time.Now()); err != nil {
-		a.log.Info("the newest map on disk is not valid any more", "error", err)
+	if a.current.m, err = a.verifyLeaf(signed); err != nil {
+		a.log.Info("the newest map on disk can't be used", "error", err)
 		return nil
 	}
 	shards, err := a.store.shards(ctx)
 	if err != nil {
 		return err
 	}
+	a.current.shards = inOrder(a.current.m, shards)
 	a.mirror.Add(a.current.sequence, signed, a.current.m.Shards(), shards...)
 	return nil
 }
@@ -271,12 +257,17 @@ func (a *Authority) Close() error {
 	return a.store.close()
 }
 
-// scanned returns the nodes to be tested, and the map that is out.
+// scanned returns the nodes to be tested, and the map that is out; nil if it has
+// expired.
 func (a *Authority) scanned() ([]netmap.Node, *netmap.Map) {
 	a.mu.Lock()
 	m := a.current.m
 	a.mu.Unlock()
-	return a.nodes.usable(time.Now()), m
+	now := time.Now()
+	if m != nil && !now.Before(m.ValidUntil) {
+		m = nil
+	}
+	return a.nodes.usable(now), m
 }
 
 // touch says that something has changed.

@@ -72,15 +72,11 @@ func (a *Authority) catchUp(ctx context.Context, p *peer) error {
 
 // adopt takes a map that other authorities have published.
 func (a *Authority) adopt(ctx context.Context, p *peer, signed []byte) error {
-	m, err := a.network.Verify(signed, time.Now())
+	m, err := a.verifyLeaf(signed)
 	if err != nil {
 		return err
 	}
-	head, _, err := netmap.SplitMap(signed)
-	if err != nil {
-		return err
-	}
-	h, err := netmap.ParseHead(head)
+	h, err := signedMap{bytes: signed}.head()
 	if err != nil {
 		return err
 	}

@@ -280,10 +280,11 @@ func (a *Authority) publish(ctx context.Context) error {
 }
 
 // outLocked makes a map the newest one that we serve, with the leaves that the
-// log lacks of it, and with the key shards that are known of it. Nothing goes out that nobody would believe. The caller holds
-// appending.
+// log lacks of it, and with the key shards that are known of it. Nothing goes out
+// that nobody would ever believe. One that has expired before it was out does, or
+// no other could follow it. The caller holds appending.
 func (a *Authority) outLocked(ctx context.Context, leaves [][]byte, root tlog.Hash, signed []byte, shards [][]byte, members []listing) error {
-	m, err := a.network.Verify(signed, time.Now())
+	m, err := a.verifyLeaf(signed)
 	if err != nil {
 		return err
 	}
@@ -296,7 +297,7 @@ func (a *Authority) outLocked(ctx context.Context, leaves [][]byte, root tlog.Ha
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.pending = nil
-	a.current = signedMap{sequence: m.Sequence, bytes: signed, m: m}
+	a.current = signedMap{sequence: m.Sequence, bytes: signed, m: m, shards: inOrder(m, shards)}
 	a.mirror.Add(m.Sequence, signed, m.Shards(), shards...)
 	a.progress()
 	return nil

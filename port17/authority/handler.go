@@ -198,18 +198,27 @@ func (a *Authority) serveCandidate(w http.ResponseWriter, r *http.Request) {
 
 func (a *Authority) serveBody(w http.ResponseWriter, r *http.Request) {
 	hash, err := parseDigest(r.PathValue("hash"))
-	c := a.pendingNow()
-	if err != nil || c == nil {
+	if err != nil {
 		answer(w, nil, err)
 		return
 	}
-	h, err := netmap.ParseHeader(c.header)
-	if err != nil || digest(h.Body) != hash {
-		answer(w, nil, err)
+	a.mu.Lock()
+	c, current := a.pending, a.current
+	a.mu.Unlock()
+	if c != nil && names(c.header, hash) {
+		b, err := encode(bodyWire{Body: c.body, Shards: c.shards})
+		answer(w, b, err)
 		return
 	}
-	b, err := encode(bodyWire{Body: c.body, Shards: c.shards})
+	// It may be out here, and too late for others to take it as a map.
+	b, err := current.rest(hash)
 	answer(w, b, err)
+}
+
+// names says whether a map's header names the body.
+func names(header string, body digest) bool {
+	h, err := netmap.ParseHeader(header)
+	return err == nil && digest(h.Body) == body
 }
 
 // checkpoint returns the one that is out, as the log shows it.
