@@ -138,6 +138,8 @@ func TestFrameRoundTrip(t *testing.T) {
 	frames := []Frame{
 		{Type: OpenFrame, Stream: 1, Data: []byte("target")},
 		{Type: OpenedFrame, Stream: 1<<32 - 1},
+		{Type: OpenedFrame, Stream: 1, Data: NetworkOf(netip.MustParseAddr("192.0.2.1"))},
+		{Type: OpenedFrame, Stream: 1, Data: NetworkOf(netip.MustParseAddr("2001:db8:1:2::3"))},
 		{Type: DataFrame, Stream: 2, Data: []byte{}},
 		{Type: DataFrame, Stream: 2, Data: bytes.Repeat([]byte{0}, 65535)},
 		{Type: EndFrame, Stream: 3},
@@ -150,7 +152,7 @@ func TestFrameRoundTrip(t *testing.T) {
 	for _, f := range frames {
 		before := len(content)
 		content = f.Append(content)
-		if n := len(content) - before; f.Data == nil && n > MaxControlFrame {
+		if n := len(content) - before; f.Type != OpenFrame && f.Type != DataFrame && n > MaxControlFrame {
 			t.Errorf("%v has %d bytes, want at most %d", f, n, MaxControlFrame)
 		}
 	}
@@ -175,6 +177,7 @@ func TestNextFrameRefuses(t *testing.T) {
 	for _, f := range []Frame{
 		{Type: OpenFrame, Data: []byte("x")},
 		{Type: OpenedFrame},
+		{Type: OpenedFrame, Data: make([]byte, network6)},
 		{Type: DataFrame, Data: []byte("x")},
 		{Type: EndFrame},
 		{Type: ResetFrame},
@@ -189,8 +192,30 @@ func TestNextFrameRefuses(t *testing.T) {
 			}
 		}
 	}
-	if _, _, err := NextFrame([]byte{9, 0, 0, 0, 0, 0}); err == nil {
-		t.Error("type 9: want an error")
+	for _, b := range [][]byte{{9, 0, 0, 0, 0, 0}, {2, 0, 0, 0, 1, 4, 192, 0, 2, 1}, {2, 0, 0, 0, 1, 255}} {
+		if _, _, err := NextFrame(b); err == nil {
+			t.Errorf("%v: want an error", b)
+		}
+	}
+}
+
+// What an exit says of an address is the network that it is in.
+func TestNetwork(t *testing.T) {
+	for _, test := range []struct{ addr, want string }{
+		{"192.0.2.77", "192.0.2.0/24"},
+		{"::ffff:192.0.2.77", "192.0.2.0/24"},
+		{"2001:db8:1:2::3", "2001:db8:1::/48"},
+		{"fe80::1%eth0", "fe80::/48"},
+	} {
+		f, _, err := NextFrame(Frame{Type: OpenedFrame, Stream: 1, Data: NetworkOf(netip.MustParseAddr(test.addr))}.Append(nil))
+		if got := f.Network(); err != nil || got.String() != test.want {
+			t.Errorf("%s: %v, %v, want %s", test.addr, got, err, test.want)
+		}
+	}
+	for _, f := range []Frame{{Type: OpenedFrame}, {Type: OpenedFrame, Data: NetworkOf(netip.Addr{})}, {Type: DataFrame, Data: []byte("abc")}} {
+		if got := f.Network(); got.IsValid() {
+			t.Errorf("%+v names %v", f, got)
+		}
 	}
 }
 

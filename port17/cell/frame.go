@@ -33,7 +33,7 @@ const (
 const (
 	// DataOverhead is what a DataFrame adds to its bytes.
 	DataOverhead = 7
-	// MaxControlFrame is the greatest length of a frame without data or target.
+	// MaxControlFrame is the greatest length of a frame but OPEN and DATA.
 	MaxControlFrame = 13
 
 	streamHeader = 5 // type and stream
@@ -42,7 +42,7 @@ const (
 // A Frame is one message between the ends of a circuit.
 //
 //	OPEN    type ‖ stream(4) ‖ length(2) ‖ target
-//	OPENED  type ‖ stream(4)
+//	OPENED  type ‖ stream(4) ‖ length(1) ‖ network
 //	DATA    type ‖ stream(4) ‖ length(2) ‖ bytes
 //	END     type ‖ stream(4)
 //	RESET   type ‖ stream(4) ‖ reason(1)
@@ -54,7 +54,9 @@ type Frame struct {
 	Stream uint32
 	Reason Reason // of a RESET
 	Value  uint64 // offset of a WINDOW, cells of an ACK
-	Data   []byte // of DATA and OPEN; points into the cell
+	// Data is the bytes of DATA, the target of OPEN, and the network of OPENED, of
+	// [NetworkOf]. It points into the cell.
+	Data []byte
 }
 
 var errFrame = errors.New("read frame: cut short")
@@ -79,7 +81,9 @@ func NextFrame(content []byte) (f Frame, rest []byte, err error) {
 	f.Stream = binary.BigEndian.Uint32(content[1:])
 	rest = content[streamHeader:]
 	switch f.Type {
-	case OpenedFrame, EndFrame, StopFrame:
+	case OpenedFrame:
+		return opened(f, rest)
+	case EndFrame, StopFrame:
 		return f, rest, nil
 	case OpenFrame, DataFrame:
 		return sized(f, rest)
@@ -112,7 +116,26 @@ func sized(f Frame, rest []byte) (Frame, []byte, error) {
 	return f, rest[n:], nil
 }
 
-// Append appends the frame's wire form. Data may have at most 65535 bytes.
+func opened(f Frame, rest []byte) (Frame, []byte, error) {
+	if len(rest) < 1 {
+		return f, nil, errFrame
+	}
+	n := int(rest[0])
+	rest = rest[1:]
+	switch {
+	case n == 0:
+		return f, rest, nil
+	case n != network4 && n != network6:
+		return f, nil, fmt.Errorf("read frame: network of %d bytes", n)
+	case n > len(rest):
+		return f, nil, errFrame
+	}
+	f.Data = rest[:n:n]
+	return f, rest[n:], nil
+}
+
+// Append appends the frame's wire form. Data may have at most 65535 bytes, and is
+// of [NetworkOf] in an OPENED.
 func (f Frame) Append(b []byte) []byte {
 	b = append(b, byte(f.Type))
 	if f.Type == AckFrame {
@@ -120,6 +143,9 @@ func (f Frame) Append(b []byte) []byte {
 	}
 	b = binary.BigEndian.AppendUint32(b, f.Stream)
 	switch f.Type {
+	case OpenedFrame:
+		b = append(b, byte(len(f.Data)))
+		b = append(b, f.Data...)
 	case OpenFrame, DataFrame:
 		b = binary.BigEndian.AppendUint16(b, uint16(len(f.Data)))
 		b = append(b, f.Data...)

@@ -46,7 +46,7 @@ func FuzzNextFrame(f *testing.F) {
 	content = Frame{Type: ResetFrame, Stream: 1, Reason: Refused}.Append(content)
 	content = Frame{Type: AckFrame, Value: 32}.Append(content)
 	f.Add(append(content, 0, 0))
-	f.Add([]byte{byte(EndFrame), 0, 0, 0, 1, byte(StopFrame), 0, 0, 0, 1, byte(OpenedFrame), 0, 0, 0, 1})
+	f.Add([]byte{byte(EndFrame), 0, 0, 0, 1, byte(StopFrame), 0, 0, 0, 1, byte(OpenedFrame), 0, 0, 0, 1, 3, 192, 0, 2})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for content := b; ; {
 			frame, rest, err := NextFrame(content)

@@ -60,7 +60,7 @@ func (e *exit) associate(s *stream.Stream, b *budget, free func()) {
 	unregister := context.AfterFunc(e.ctx, func() { s.Reset(cell.ShuttingDown) })
 	defer unregister()
 	a.running.Go(a.packets.Run)
-	s.Connected()
+	s.Connected(netip.Addr{})
 	a.touch()
 	s.Reset(a.forward())
 	cancel()

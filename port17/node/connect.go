@@ -78,6 +78,15 @@ func (e *exit) resolve(ctx context.Context, to cell.Target) ([]netip.AddrPort, c
 	return addresses, 0
 }
 
+// reached is what the origin learns of where its stream leads: for a name the
+// address, of which it is told the network.
+func reached(to cell.Target, conn *net.TCPConn) netip.Addr {
+	if to.Host == "" {
+		return netip.Addr{}
+	}
+	return conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()
+}
+
 // dial connects to one address.
 func (e *exit) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	if !e.destinations.take(to.Addr()) {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,7 +68,7 @@ func (l *library) take(s *stream.Stream, c *readership, over func(error)) {
 		c.streams.Add(-1)
 		l.slots.give(&c.held, 1)
 	}}
-	s.Connected()
+	s.Connected(netip.Addr{})
 	select {
 	case l.conns <- r:
 	case <-l.done:

@@ -170,7 +170,7 @@ func (e *exit) serve(s *stream.Stream, b *budget, free func()) {
 		free()
 		return
 	}
-	s.Connected()
+	s.Connected(reached(s.Target(), conn))
 	e.running.Go(func() { // connecting has made this goroutine's stack large
 		e.splice(s, conn)
 		free()

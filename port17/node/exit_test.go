@@ -125,5 +125,11 @@ func TestExitTriesAddresses(t *testing.T) {
 	if reason != 0 {
 		t.Fatal(reason)
 	}
-	conn.Close()
+	defer conn.Close()
+	if got, want := reached(to, conn), netip.MustParseAddr("127.0.0.3"); got != want {
+		t.Errorf("the origin learns of %v, want %v", got, want)
+	}
+	if got := reached(cell.Target{Addr: netip.MustParseAddr("127.0.0.3"), Port: to.Port}, conn); got.IsValid() {
+		t.Errorf("the origin, which has named the address, learns of %v", got)
+	}
 }

@@ -70,7 +70,7 @@ func (m *Mux) appendLocked(s *Stream, b []byte, size int) []byte {
 		frame := cell.Frame{Stream: s.id}
 		switch f {
 		case frameOpened:
-			frame.Type = cell.OpenedFrame
+			frame.Type, frame.Data = cell.OpenedFrame, cell.NetworkOf(s.reached)
 		case frameEnd:
 			frame.Type = cell.EndFrame
 		case frameReset:

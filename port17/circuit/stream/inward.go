@@ -7,8 +7,20 @@ import (
 // receive takes data of the stream. It may keep own, in which data begins at
 // start.
 func (s *Stream) receive(data []byte, own *cell.Buf, start int) (kept bool, err error) {
+	var answered func()
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	kept, err = s.receiveLocked(data, own, start)
+	if s.got > 0 && err == nil {
+		answered = s.answeredLocked()
+	}
+	s.mu.Unlock()
+	if answered != nil {
+		answered()
+	}
+	return kept, err
+}
+
+func (s *Stream) receiveLocked(data []byte, own *cell.Buf, start int) (kept bool, err error) {
 	if s.eof {
 		return false, errProtocol("data after the end of a stream")
 	}
@@ -83,8 +95,6 @@ func (s *Stream) end(err error) {
 		f(true)
 	}
 }
-
-func (s *Stream) connected() { s.upOnce.Do(func() { close(s.up) }) }
 
 // readLocked counts bytes as read and says whether it is time to allow more.
 func (s *Stream) readLocked(n int) bool {

@@ -153,7 +153,7 @@ func (m *Mux) receiveControl(f cell.Frame) error {
 		if m.config.Accept != nil {
 			return errProtocol("stream confirmed by the origin")
 		}
-		s.connected()
+		s.connected(f.Network())
 	case cell.EndFrame:
 		return s.receiveEnd()
 	case cell.ResetFrame:

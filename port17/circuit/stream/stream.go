@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -67,6 +68,7 @@ type Stream struct {
 	resetBy   error
 	pending   frames
 	reason    cell.Reason // of the reset to send
+	reached   netip.Addr  // what the exit has connected to, if it says
 
 	// The receiving side. mu may be taken while mux.mu is held.
 	mu         sync.Mutex
@@ -85,6 +87,7 @@ type Stream struct {
 	stopSeen   bool
 	pour       func() // set by Pour: writes what has arrived
 	poured     bool   // a goroutine is at it
+	answer     answer
 }
 
 func newStream(m *Mux, id uint32, to cell.Target) *Stream {
@@ -103,9 +106,6 @@ func newStream(m *Mux, id uint32, to cell.Target) *Stream {
 
 // Target returns what the stream is, or is to be, connected to.
 func (s *Stream) Target() cell.Target { return s.to }
-
-// Opened is closed when the exit says that it has connected.
-func (s *Stream) Opened() <-chan struct{} { return s.up }
 
 // Done is closed when the stream was reset or its circuit has ended.
 func (s *Stream) Done() <-chan struct{} { return s.done }
@@ -128,14 +128,6 @@ func (s *Stream) OnStop(f func(reset bool)) {
 	if seen || err != nil {
 		f(err != nil)
 	}
-}
-
-// Connected tells the origin that the stream reaches its target. Exits call it.
-func (s *Stream) Connected() {
-	s.mux.mu.Lock()
-	s.mux.controlLocked(s, frameOpened)
-	s.mux.mu.Unlock()
-	s.mux.kick()
 }
 
 // Read implements net.Conn. It returns io.EOF after all that the other side

@@ -123,22 +123,6 @@ func TestOpenErrors(t *testing.T) {
 	}
 }
 
-func TestConnected(t *testing.T) {
-	p := connect()
-	defer p.end(t)
-	s, peer := p.open(t, nil)
-	select {
-	case <-s.Opened():
-		t.Error("the stream is open before the exit has connected it")
-	default:
-	}
-	peer.Connected()
-	<-s.Opened()
-	if s.Err() != nil || peer.Err() != nil {
-		t.Errorf("the origin's end: %v, the exit's: %v", s.Err(), peer.Err())
-	}
-}
-
 // ends calls f with the ends of a stream, either way round.
 func ends(t *testing.T, f func(t *testing.T, p *pair, s, peer *stream.Stream)) {
 	for _, name := range []string{"origin", "exit"} {
