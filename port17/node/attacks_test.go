@@ -241,7 +241,6 @@ func TestHostileHandshake(t *testing.T) {
 			b[0] = 0
 			return [][]byte{b}
 		}}, cell.Protocol, 2, cell.Protocol},
-		{"hello replayed", deeds{create: func(b []byte) [][]byte { return [][]byte{b, b} }}, cell.Replayed, 2, cell.Replayed},
 		{"reply altered", deeds{backward: flip(0, 500)}, cell.Altered, 1, 0},
 		{"reply repeated", deeds{backward: instead(0, func(_ [][]byte, p []byte) [][]byte { return [][]byte{p, p} })}, cell.Altered, 1, 0},
 	} {
@@ -258,6 +257,24 @@ func TestHostileHandshake(t *testing.T) {
 			}
 		})
 	}
+	settle(t, n.Nodes[0], 0)
+}
+
+// A hello that comes twice is answered once. What is sent behind its copy comes
+// before the copy was looked at, or after it, or not at all.
+func TestReplayedHello(t *testing.T) {
+	n := testnet.Start(t, 3)
+	h := join(t, n)
+	l, honest := n.Route(t, 0, 2)
+	h.do(deeds{create: func(b []byte) [][]byte { return [][]byte{b, b} }})
+	err := exchange(t, l, []circuit.Hop{honest[0], h.hop(), honest[1]})
+	var ended *circuit.Error
+	if err != nil && (!errors.As(err, &ended) || ended.Hop != 2 || ended.Reason != cell.Replayed && ended.Reason != cell.Protocol) {
+		t.Errorf("the circuit: %v, want one that node 3 has ended", err)
+	}
+	await(t, n.Nodes[2], "the exit", func(e node.Ended) bool {
+		return e.Circuits[cell.Replayed]+e.Circuits[cell.Protocol]+e.Circuits[cell.Finished] > 0
+	})
 	settle(t, n.Nodes[0], 0)
 }
 
