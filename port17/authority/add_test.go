@@ -16,12 +16,13 @@ func TestMapHasRoom(t *testing.T) {
 	f := start(t)
 	now := time.Now()
 	first := descriptor(t, 1, now)
-	f.a.nodes.room = 2*len(first) + 10
+	f.a.nodes.room.descriptors = 2*len(first) + 10
 	for seed := range byte(2) {
 		if err := f.a.Add(t.Context(), descriptor(t, seed, now)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	f.a.nodes.setListed([]listing{{ID: id(0), Descriptor: digest{1}}, {ID: id(1), Descriptor: digest{1}}})
 	if err := f.a.Add(t.Context(), descriptor(t, 2, now)); err == nil || !strings.Contains(err.Error(), "no room") {
 		t.Errorf("one too many: %v", err)
 	}
@@ -57,7 +58,7 @@ func TestNewestStays(t *testing.T) {
 
 // When there are too many nodes, one that is not on the map gives way.
 func TestCrowd(t *testing.T) {
-	r := newRegistry(3, 1<<20)
+	r := newRegistry(3, mapRoom())
 	now := time.Now()
 	add := func(seed byte) error {
 		o, err := openObject(parcel{kindDescriptor, descriptor(t, seed, now)}, now.Add(time.Duration(seed)*time.Second))
@@ -81,7 +82,7 @@ func TestCrowd(t *testing.T) {
 		t.Errorf("one too many, and all are on the map: %v", err)
 	}
 	r.dropSilent(now.Add(time.Hour))
-	if r.size != 0 || len(r.byHash) != 0 {
-		t.Errorf("%d bytes, %d objects are left of nothing", r.size, len(r.byHash))
+	if r.size != (room{}) || len(r.byHash) != 0 {
+		t.Errorf("%d bytes, %d objects are left of nothing", r.size.total(), len(r.byHash))
 	}
 }

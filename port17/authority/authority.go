@@ -23,9 +23,8 @@ const (
 	maxSkew    = 10 * time.Minute       // between a node's clock and ours
 	keepFor    = 3                      // periods after which a silent node is dropped
 	maxNodes   = 10000
-	maxBytes   = netmap.MaxMap - 1<<20 // of all descriptors and keys, with room for what a map adds
-	retryAfter = 5 * time.Second       // without witnesses
-	backdated  = time.Minute           // maps are valid from so long ago, for slow clocks
+	retryAfter = 5 * time.Second // without witnesses
+	backdated  = time.Minute     // maps are valid from so long ago, for slow clocks
 )
 
 // Config says for which network an authority works.
@@ -131,7 +130,7 @@ func New(ctx context.Context, c Config) (*Authority, error) {
 	}
 	a := &Authority{
 		network: c.Network, quorum: q, signer: s, schedule: newSchedule(period, q.rounds()), period: period, validity: validity,
-		witnesses: c.Witnesses, scanner: c.Scanner, log: c.Log, started: time.Now(), nodes: newRegistry(maxNodes, maxBytes),
+		witnesses: c.Witnesses, scanner: c.Scanner, log: c.Log, started: time.Now(), nodes: newRegistry(maxNodes, mapRoom()),
 		statements: newStatements(c.Network), policyFile: filepath.Join(c.State, "policy"),
 		limits: newLimits(c.Limits, period), mirror: directory.NewMirror(directory.MirrorConfig{}),
 		peers: newPeers(q, s.KeyHash(), c.Transport), dirty: make(chan struct{}, 1), progressed: make(chan struct{}, 1),

@@ -1,6 +1,8 @@
 package authority
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -35,9 +37,9 @@ import (
 //	GET  /v1/body/{hash}             the body of the map that is to come next
 func (a *Authority) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/descriptors", a.serveAdd("descriptor is", netmap.MaxDescriptor, a.Add))
-	mux.HandleFunc("POST /v1/keys", a.serveAdd("keys are", netmap.MaxKeys, a.AddKeys))
-	mux.HandleFunc("POST /v1/statements", a.serveAdd("statement is", netmap.MaxStatement, a.AddStatement))
+	mux.HandleFunc("POST /v1/descriptors", a.serveAdd("descriptor is", netmap.MaxDescriptor, a.taking(kindDescriptor)))
+	mux.HandleFunc("POST /v1/keys", a.serveAdd("keys are", netmap.MaxKeys, a.taking(kindKeys)))
+	mux.HandleFunc("POST /v1/statements", a.serveAdd("statement is", netmap.MaxStatement, func(ctx context.Context, signed []byte, _ origin) error { return a.AddStatement(ctx, signed) }))
 	mux.Handle("GET /v1/map", a.mirror)
 	mux.Handle("GET /v1/maps/{sequence}", a.mirror)
 	mux.Handle("GET /v1/keys/{hash}", a.mirror)
@@ -53,9 +55,10 @@ func (a *Authority) Handler() http.Handler {
 }
 
 // serveAdd takes what nodes publish.
-func (a *Authority) serveAdd(what string, most int64, add func(context.Context, []byte) error) http.HandlerFunc {
+func (a *Authority) serveAdd(what string, most int64, add func(context.Context, []byte, origin) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := a.limits.source(r.RemoteAddr); err != nil {
+		network, err := a.limits.source(r.RemoteAddr)
+		if err != nil {
 			refuse(w, err)
 			return
 		}
@@ -63,11 +66,18 @@ func (a *Authority) serveAdd(what string, most int64, add func(context.Context, 
 		if !ok {
 			return
 		}
-		if err := add(r.Context(), signed); err != nil {
+		if err := add(r.Context(), signed, origin{network: network}); err != nil {
 			refuse(w, err)
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// taking returns what takes objects of a kind from their nodes.
+func (a *Authority) taking(k kind) func(context.Context, []byte, origin) error {
+	return func(ctx context.Context, signed []byte, from origin) error {
+		return a.take(ctx, parcel{Kind: k, Signed: signed}, from)
 	}
 }
 
@@ -92,26 +102,34 @@ func refuse(w http.ResponseWriter, err error) {
 // serveMessage takes what other authorities pass on. What is wrong with one
 // object is no reason to refuse the others.
 func (a *Authority) serveMessage(w http.ResponseWriter, r *http.Request) {
-	message, ok := readAll(w, r, "message is", maxMessage)
-	if !ok {
+	// Who has signed it comes first: strangers can't have us read more.
+	body := bufio.NewReaderSize(http.MaxBytesReader(w, r.Body, maxMessage), maxBallot)
+	head, err := body.ReadSlice(0)
+	if err != nil {
+		refuse(w, fmt.Errorf("the message has no content: %w", err))
 		return
 	}
-	content, author, err := openMessage(a.quorum, time.Now(), message)
-	if err == nil && !a.limits.authors.take(author) {
-		err = fmt.Errorf("%w from the authority %s", errTooMuch, a.quorum.urls[author])
-	}
+	m, err := openMessage(a.quorum, time.Now(), bytes.TrimSuffix(head, []byte{0}))
 	if err != nil {
 		refuse(w, err)
 		return
 	}
-	batch, err := decodeBatch(content)
+	content, err := io.ReadAll(body)
+	if err != nil {
+		refuse(w, fmt.Errorf("read the message: %w", err))
+		return
+	}
+	batch, err := m.open(content)
+	if err == nil && !a.limits.authors.takeMany(m.author, len(batch)) {
+		err = fmt.Errorf("%w from the authority %s", errTooMuch, a.quorum.urls[m.author])
+	}
 	if err != nil {
 		refuse(w, err)
 		return
 	}
 	for _, p := range batch {
-		if err := a.takeFromPeer(r.Context(), p); err != nil {
-			a.log.Debug("what an authority has passed on was not taken", "authority", a.quorum.urls[author], "error", err)
+		if err := a.takeFromPeer(r.Context(), p, m.author); err != nil {
+			a.log.Debug("what an authority has passed on was not taken", "authority", a.quorum.urls[m.author], "error", err)
 		}
 	}
 	w.WriteHeader(http.StatusNoContent)

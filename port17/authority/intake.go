@@ -3,7 +3,9 @@ package authority
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -11,18 +13,18 @@ import (
 // Add takes a signed descriptor from its node. The error is for the node's
 // operator.
 func (a *Authority) Add(ctx context.Context, signed []byte) error {
-	return a.take(ctx, parcel{Kind: kindDescriptor, Signed: bytes.Clone(signed)})
+	return a.take(ctx, parcel{Kind: kindDescriptor, Signed: bytes.Clone(signed)}, origin{})
 }
 
 // AddKeys takes signed keys of a node whose descriptor is known. The error is
 // for the node's operator.
 func (a *Authority) AddKeys(ctx context.Context, signed []byte) error {
-	return a.take(ctx, parcel{Kind: kindKeys, Signed: bytes.Clone(signed)})
+	return a.take(ctx, parcel{Kind: kindKeys, Signed: bytes.Clone(signed)}, origin{})
 }
 
 // take judges what a node has sent to us, the cheapest checks first, and passes
 // it on to the other authorities.
-func (a *Authority) take(ctx context.Context, p parcel) error {
+func (a *Authority) take(ctx context.Context, p parcel, from origin) error {
 	if a.nodes.object(p.hash()) != nil {
 		return nil
 	}
@@ -30,6 +32,7 @@ func (a *Authority) take(ctx context.Context, p parcel) error {
 	if err != nil {
 		return err
 	}
+	o.from = from
 	if newest := a.nodes.newest(o.id, o.kind); newest != nil && newest.published.After(o.published) {
 		if o.kind == kindKeys {
 			return errOldKeys
@@ -48,7 +51,7 @@ func (a *Authority) take(ctx context.Context, p parcel) error {
 
 // takeFromPeer takes what another authority has passed on. It may be older than
 // what we have: others may name it.
-func (a *Authority) takeFromPeer(ctx context.Context, p parcel) error {
+func (a *Authority) takeFromPeer(ctx context.Context, p parcel, author uint32) error {
 	if p.Kind == kindStatement {
 		_, err := a.keepStatement(ctx, p)
 		return err
@@ -60,6 +63,7 @@ func (a *Authority) takeFromPeer(ctx context.Context, p parcel) error {
 	if err != nil {
 		return err
 	}
+	o.from.author = author
 	_, err = a.keep(ctx, o)
 	return err
 }
@@ -100,6 +104,9 @@ func (a *Authority) checkAddresses(o *object) error {
 func (a *Authority) keep(ctx context.Context, o *object) (isNew bool, err error) {
 	forgotten, isNew, err := a.nodes.put(o)
 	if err != nil || !isNew {
+		if len(forgotten) > 0 {
+			err = errors.Join(err, a.store.forgetObjects(ctx, forgotten))
+		}
 		return false, err
 	}
 	if err := a.store.putObject(ctx, o.hash, parcel{o.kind, o.signed}, o.received, forgotten); err != nil {
@@ -157,6 +164,9 @@ func (a *Authority) fetch(ctx context.Context, p *peer, wanted []digest) error {
 			return err
 		}
 		for _, got := range all {
+			if !slices.Contains(missing[:n], got.hash()) {
+				return errors.New("it has sent what was not asked for")
+			}
 			if got.Kind == kindKeys && len(keys) < maxNodes {
 				keys = append(keys, got)
 			} else if err := a.keepFetched(ctx, got); err != nil {
@@ -173,11 +183,16 @@ func (a *Authority) fetch(ctx context.Context, p *peer, wanted []digest) error {
 	return nil
 }
 
-// keepFetched takes what enough authorities name, whatever we think of it.
+// keepFetched takes what enough authorities name, whatever we think of it and
+// whether there is room for it or not.
 func (a *Authority) keepFetched(ctx context.Context, p parcel) error {
 	o, err := openObject(p, time.Now())
-	if err == nil {
-		_, err = a.keep(ctx, o)
+	if err != nil {
+		return err
 	}
-	return err
+	if _, err := a.keep(ctx, o); err != nil {
+		a.log.Debug("what authorities name is kept for this map alone", "node", o.id.Short(), "error", err)
+	}
+	a.nodes.hold(o)
+	return nil
 }

@@ -35,9 +35,11 @@ const (
 	nodeInPeriod   = 16
 	sourceInPeriod = 4000
 
-	maxBuckets  = 64 << 10
-	authorRate  = 40 // messages of another authority in a second
-	authorBurst = 400
+	maxBuckets = 64 << 10
+	// Objects of another authority: in a second, in a short period, and at once.
+	authorRate     = 128
+	authorInPeriod = 4 * sourceInPeriod
+	authorBurst    = maxQueued
 )
 
 func (l Limits) withDefaults(period time.Duration) Limits {
@@ -69,7 +71,10 @@ func newBuckets[K comparable](perSecond float64, burst int) *buckets[K] {
 }
 
 // take says whether one more may come from the key now.
-func (b *buckets[K]) take(key K) bool {
+func (b *buckets[K]) take(key K) bool { return b.takeMany(key, 1) }
+
+// takeMany says whether so many more may come.
+func (b *buckets[K]) takeMany(key K, n int) bool {
 	h := maphash.Comparable(b.seed, key) % maxBuckets
 	b.mu.Lock()
 	l := b.count[h]
@@ -78,7 +83,7 @@ func (b *buckets[K]) take(key K) bool {
 		b.count[h] = l
 	}
 	b.mu.Unlock()
-	return l.Allow()
+	return l.AllowN(time.Now(), n)
 }
 
 // limits are what an authority has counted.
@@ -94,16 +99,17 @@ func newLimits(l Limits, period time.Duration) *limits {
 		descriptors: newBuckets[netmap.NodeID](l.NodeRate, nodeBurst),
 		keys:        newBuckets[netmap.NodeID](l.NodeRate, nodeBurst),
 		sources:     newBuckets[netip.Prefix](l.SourceRate, sourceBurst),
-		authors:     newBuckets[uint32](authorRate, authorBurst),
+		authors:     newBuckets[uint32](max(authorRate, authorInPeriod/period.Seconds()), authorBurst),
 	}
 }
 
 // source counts one more request from an address as net/http has it, before
-// anything of it is read. It wraps errTooMuch.
-func (l *limits) source(remote string) error {
+// anything of it is read, and returns the /24 or /48 that the address is in. The
+// error wraps errTooMuch.
+func (l *limits) source(remote string) (netip.Prefix, error) {
 	from, err := netip.ParseAddrPort(remote)
 	if err != nil {
-		return fmt.Errorf("where the request comes from: %w", err)
+		return netip.Prefix{}, fmt.Errorf("where the request comes from: %w", err)
 	}
 	bits := 24
 	addr := from.Addr().Unmap().WithZone("")
@@ -112,12 +118,12 @@ func (l *limits) source(remote string) error {
 	}
 	network, err := addr.Prefix(bits)
 	if err != nil {
-		return fmt.Errorf("where the request comes from: %w", err)
+		return netip.Prefix{}, fmt.Errorf("where the request comes from: %w", err)
 	}
 	if !l.sources.take(network) {
-		return fmt.Errorf("%w from the network %s: try again later", errTooMuch, network)
+		return netip.Prefix{}, fmt.Errorf("%w from the network %s: try again later", errTooMuch, network)
 	}
-	return nil
+	return network, nil
 }
 
 // node counts one more descriptor, or keys, that the node has signed. It wraps

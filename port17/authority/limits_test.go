@@ -15,29 +15,29 @@ func TestSourceLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimits(Limits{SourceRate: 1}, netmap.DefaultPeriod)
 		for i := range sourceBurst {
-			if err := l.source(fmt.Sprintf("192.0.2.%d:%d", i%256, i)); err != nil {
+			if _, err := l.source(fmt.Sprintf("192.0.2.%d:%d", i%256, i)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := l.source("[::ffff:192.0.2.7]:1"); !errors.Is(err, errTooMuch) {
+		if _, err := l.source("[::ffff:192.0.2.7]:1"); !errors.Is(err, errTooMuch) {
 			t.Errorf("one more from the /24: %v", err)
 		}
 		for _, other := range []string{"198.51.100.1:1", "[2001:db8:1::1]:1"} {
-			if err := l.source(other); err != nil {
+			if _, err := l.source(other); err != nil {
 				t.Errorf("from another network: %v", err)
 			}
 		}
 		time.Sleep(2 * time.Second)
-		if err := l.source("192.0.2.1:1"); err != nil {
+		if _, err := l.source("192.0.2.1:1"); err != nil {
 			t.Errorf("two seconds later: %v", err)
 		}
 		for range sourceBurst {
 			l.source("[2001:db8:1:2::1]:1") //nolint:errcheck // the last one is looked at
 		}
-		if err := l.source("[2001:db8:1:3::2%eth0]:1"); !errors.Is(err, errTooMuch) {
+		if _, err := l.source("[2001:db8:1:3::2%eth0]:1"); !errors.Is(err, errTooMuch) {
 			t.Errorf("one more from the /48: %v", err)
 		}
-		if err := l.source("pipe"); err == nil {
+		if _, err := l.source("pipe"); err == nil {
 			t.Error("no error without an address")
 		}
 	})

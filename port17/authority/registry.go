@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ type object struct {
 	hash       digest
 	signed     []byte
 	received   time.Time
+	from       origin
 	descriptor *netmap.Descriptor // or
 	keys       *netmap.Keys
 }
@@ -39,14 +41,17 @@ func openObject(p parcel, received time.Time) (*object, error) {
 			return nil, err
 		}
 		o.descriptor = d
-		o.facts = facts{id: d.ID, published: d.Published, binding: d.Binding(), closed: d.Closed, capacity: d.Capacity, appeal: d.Appeal}
+		o.facts = facts{
+			id: d.ID, published: d.Published, binding: d.Binding(), closed: d.Closed, capacity: d.Capacity, appeal: d.Appeal,
+			room: room{descriptors: len(p.Signed)},
+		}
 	case kindKeys:
 		k, err := netmap.OpenKeys(p.Signed)
 		if err != nil {
 			return nil, err
 		}
 		o.keys = k
-		o.facts = facts{id: k.ID, published: k.Published, binding: k.Binding}
+		o.facts = facts{id: k.ID, published: k.Published, binding: k.Binding, room: room{keys: len(p.Signed)}}
 	default:
 		return nil, fmt.Errorf("an object of the unknown kind %d", p.Kind)
 	}
@@ -62,6 +67,7 @@ func (o *object) newer(than *object) bool {
 // A registered is what is known of a node.
 type registered struct {
 	id                netmap.NodeID
+	from              origin    // of its first descriptor
 	descriptors, keys []*object // newest first
 	// listed are those on the last map; zero if it is not on it.
 	listedDescriptor, listedKeys digest
@@ -85,18 +91,22 @@ func (r *registered) heard() time.Time {
 // A registry has the nodes that an authority knows. Its methods may be called
 // from any goroutine.
 type registry struct {
-	most int // nodes
-	room int // bytes that descriptors and keys may need on a map
+	most int  // nodes
+	room room // that a map has for what they publish
 
 	mu     sync.Mutex
 	nodes  map[netmap.NodeID]*registered
 	byHash map[digest]*object
-	pinned map[digest]bool // that votes of this period name
-	size   int             // bytes that they may need
+	pinned map[digest]bool    // that votes of this period name
+	held   map[digest]*object // of these, what is not a node's any more, or never was
+	size   room               // that they may need
 }
 
-func newRegistry(most, room int) *registry {
-	return &registry{most: most, room: room, nodes: make(map[netmap.NodeID]*registered), byHash: make(map[digest]*object)}
+func newRegistry(most int, r room) *registry {
+	return &registry{
+		most: most, room: r, nodes: make(map[netmap.NodeID]*registered),
+		byHash: make(map[digest]*object), held: make(map[digest]*object),
+	}
 }
 
 // Errors of what is older than what is known.
@@ -114,18 +124,17 @@ func (r *registry) put(o *object) (forgotten []digest, isNew bool, err error) {
 		return nil, false, nil
 	}
 	node := r.nodes[o.id]
-	switch {
-	case node == nil && o.kind != kindDescriptor:
+	if node == nil && o.kind != kindDescriptor {
 		return nil, false, errors.New("there is no descriptor of the node: publish that first")
-	case node == nil && len(r.nodes) >= r.most && !r.evictLocked(&forgotten):
-		return nil, false, fmt.Errorf("the network has %d nodes and takes no more", r.most)
-	case r.size+grows(node, o) > r.room:
-		return nil, false, fmt.Errorf("the map has no room for the %d bytes of the descriptor or keys", len(o.signed))
-	case node == nil:
-		node = &registered{id: o.id}
+	}
+	if forgotten, err = r.makeRoomLocked(node, o); err != nil {
+		return forgotten, false, err
+	}
+	if node == nil {
+		node = &registered{id: o.id, from: o.from}
 		r.nodes[o.id] = node
 	}
-	r.size += grows(node, o)
+	r.size = r.size.plus(grows(node, o))
 	list := node.of(o.kind)
 	at, _ := slices.BinarySearchFunc(*list, o, func(a, b *object) int {
 		if a.newer(b) {
@@ -138,64 +147,19 @@ func (r *registry) put(o *object) (forgotten []digest, isNew bool, err error) {
 	return append(forgotten, r.trimLocked(node, list)...), true, nil
 }
 
-// evictLocked forgets the node that was heard longest ago of those that are not
-// on the map. So whoever invents nodes keeps nobody off the map for long.
-func (r *registry) evictLocked(forgotten *[]digest) bool {
-	var oldest *registered
-	for _, node := range r.nodes {
-		if node.listedDescriptor.isZero() && (oldest == nil || node.heard().Before(oldest.heard())) {
-			oldest = node
-		}
-	}
-	if oldest == nil {
-		return false
-	}
-	*forgotten = append(*forgotten, r.forgetLocked(oldest)...)
-	return true
-}
-
-// forgetLocked forgets a node, and returns what it had of it.
-func (r *registry) forgetLocked(node *registered) (forgotten []digest) {
-	for _, o := range slices.Concat(node.descriptors, node.keys) {
-		delete(r.byHash, o.hash)
-		forgotten = append(forgotten, o.hash)
-	}
-	r.size -= node.size()
-	delete(r.nodes, node.id)
-	return forgotten
-}
-
-// grows returns how many more bytes a map may need for the object. What is
-// largest of a node counts.
-func grows(node *registered, o *object) int {
-	if node == nil {
-		return len(o.signed)
-	}
-	return max(0, len(o.signed)-largest(*node.of(o.kind)))
-}
-
-func largest(list []*object) (most int) {
-	for _, o := range list {
-		most = max(most, len(o.signed))
-	}
-	return most
-}
-
-func (r *registered) size() int { return largest(r.descriptors) + largest(r.keys) }
-
 // trimLocked forgets what is too old to be named by anybody. What a vote has
 // named stays, however often the node publishes meanwhile: otherwise one node
 // could keep all from making the map.
 func (r *registry) trimLocked(node *registered, list *[]*object) (forgotten []digest) {
 	kept := 0
 	before := node.size()
-	defer func() { r.size -= before - node.size() }()
+	defer func() { r.size = r.size.minus(before).plus(node.size()) }()
 	*list = slices.DeleteFunc(*list, func(o *object) bool {
 		kept++
 		if kept <= keptOfEach || r.pinned[o.hash] || o.hash == node.listedDescriptor || o.hash == node.listedKeys {
 			return false
 		}
-		delete(r.byHash, o.hash)
+		r.dropLocked(o)
 		forgotten = append(forgotten, o.hash)
 		return true
 	})
@@ -218,7 +182,35 @@ func (r *registry) newest(id netmap.NodeID, k kind) *object {
 func (r *registry) object(hash digest) *object {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.byHash[hash]
+	if o := r.byHash[hash]; o != nil {
+		return o
+	}
+	return r.held[hash]
+}
+
+// hold keeps an object that is pinned beside those of the nodes, whether there is
+// room for it or not.
+func (r *registry) hold(o *object) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pinned[o.hash] && r.byHash[o.hash] == nil {
+		r.held[o.hash] = o
+	}
+}
+
+// dropLocked forgets an object of a node. One that is pinned is held, or whoever
+// invents nodes could keep all from making the map.
+func (r *registry) dropLocked(o *object) {
+	delete(r.byHash, o.hash)
+	if r.pinned[o.hash] {
+		r.held[o.hash] = o
+	}
+}
+
+// pinLocked pins the objects in place of those that were.
+func (r *registry) pinLocked(pinned map[digest]bool) {
+	r.pinned = pinned
+	maps.DeleteFunc(r.held, func(d digest, _ *object) bool { return !pinned[d] })
 }
 
 // dropSilent forgets the nodes that were not heard of since, and returns what it
@@ -253,10 +245,11 @@ func (r *registry) setListed(list []listing) {
 func (r *registry) pin(named []digest) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.pinned = make(map[digest]bool, len(named))
+	pinned := make(map[digest]bool, len(named))
 	for _, d := range named {
-		r.pinned[d] = true
+		pinned[d] = true
 	}
+	r.pinLocked(pinned)
 }
 
 // opinions returns what can be said of all nodes from which something was
@@ -266,7 +259,7 @@ func (r *registry) opinions(until time.Time) []opinion {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var all []opinion
-	r.pinned = make(map[digest]bool)
+	pinned := make(map[digest]bool)
 	for id, node := range r.nodes {
 		o := opinion{
 			ID:          id,
@@ -277,9 +270,10 @@ func (r *registry) opinions(until time.Time) []opinion {
 			all = append(all, o)
 		}
 		for _, d := range slices.Concat(o.Descriptors, o.Keys) {
-			r.pinned[d] = true
+			pinned[d] = true
 		}
 	}
+	r.pinLocked(pinned)
 	slices.SortFunc(all, func(a, b opinion) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	return all
 }

@@ -19,6 +19,7 @@ type facts struct {
 	closed    bool
 	capacity  uint64 // that the node declares; 0 if it does not
 	appeal    string // to moderators
+	room      room
 }
 
 // A member is a node as the votes have it on the map.
@@ -104,7 +105,7 @@ func (t *tally) members(votes []*vote) ([]member, error) {
 		}
 	}
 	slices.SortFunc(all, func(a, b member) int { return bytes.Compare(a.id[:], b.id[:]) })
-	return all, nil
+	return t.fit(all), nil
 }
 
 func (t *tally) member(id netmap.NodeID, opinions []*opinion) (member, bool, error) {

@@ -1,7 +1,6 @@
 package authority
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -122,29 +121,38 @@ func messageText(network string, date time.Time, content []byte) string {
 		date.UTC().Format(time.RFC3339), base64.StdEncoding.EncodeToString(sum[:]))
 }
 
-// openMessage returns the content and who has signed it.
-func openMessage(q *quorum, now time.Time, message []byte) (content []byte, author uint32, err error) {
-	head, content, ok := bytes.Cut(message, []byte{0})
-	if !ok || len(head) > maxBallot {
-		return nil, 0, errors.New("the message has no content")
-	}
+// A messageHead is the note of a message, verified.
+type messageHead struct {
+	author  uint32
+	network string
+	date    time.Time
+	text    string
+}
+
+// openMessage verifies who has signed a message, and when.
+func openMessage(q *quorum, now time.Time, head []byte) (messageHead, error) {
 	n, err := q.open(head)
 	if err != nil {
-		return nil, 0, err
+		return messageHead{}, err
 	}
 	var name, date, hash string
 	if _, err := fmt.Sscanf(n.Text, "port17 objects v1\nnetwork %s\ndate %s\nsha256 %s\n", &name, &date, &hash); err != nil {
-		return nil, 0, fmt.Errorf("the message's header can't be read: %w", err)
+		return messageHead{}, fmt.Errorf("the message's header can't be read: %w", err)
 	}
 	when, err := time.Parse(time.RFC3339, date)
 	if err != nil {
-		return nil, 0, fmt.Errorf("the message's header can't be read: %w", err)
-	}
-	if messageText(q.network, when, content) != n.Text {
-		return nil, 0, errors.New("the message's content is not the one that was signed")
+		return messageHead{}, fmt.Errorf("the message's header can't be read: %w", err)
 	}
 	if age := now.Sub(when); age > messageAge || age < -messageAge {
-		return nil, 0, fmt.Errorf("the message is of %s and now is %s: check the authorities' clocks", date, now.UTC().Format(time.RFC3339))
+		return messageHead{}, fmt.Errorf("the message is of %s and now is %s: check the authorities' clocks", date, now.UTC().Format(time.RFC3339))
 	}
-	return content, n.Sigs[0].Hash, nil
+	return messageHead{author: n.Sigs[0].Hash, network: q.network, date: when, text: n.Text}, nil
+}
+
+// open returns the objects in the content, if that is the one that was signed.
+func (m messageHead) open(content []byte) ([]parcel, error) {
+	if messageText(m.network, m.date, content) != m.text {
+		return nil, errors.New("the message's content is not the one that was signed")
+	}
+	return decodeBatch(content)
 }
