@@ -41,13 +41,14 @@ type Client struct {
 	http     *http.Client
 	circuits *source // nil without Config.Dial
 
-	mu      sync.Mutex
-	sources []*source // those that worked last first
-	held    *held     // nil before the first map
-	seen    seen
-	read    map[[sha256.Size]byte]bool // shards of keys of the newest maps
-	err     error                      // of the last attempt to fetch one
-	search  time.Time                  // when all sources were asked last because the map was old
+	mu       sync.Mutex
+	sources  []*source // those that worked last first
+	held     *held     // nil before the first map
+	seen     seen
+	read     map[[sha256.Size]byte]bool // shards of keys of the newest maps
+	err      error                      // of the last attempt to fetch one
+	searched time.Time                  // when all sources were asked last because the map was old
+	avoid    time.Time                  // until when circuits are asked last
 }
 
 // held is the newest map. It may have expired.
@@ -112,6 +113,8 @@ func (c *Client) Watch(ctx context.Context, f func(*netmap.Map)) error {
 		f(last)
 	}
 	show := func(m *netmap.Map) { last = m; f(m) }
+	period, _ := c.config.Network.Times()
+	most := max(min(mostBackoff, period), leastBackoff)
 	backoff := leastBackoff
 	for ctx.Err() == nil {
 		asked, before := time.Now(), last
@@ -136,7 +139,7 @@ func (c *Client) Watch(ctx context.Context, f func(*netmap.Map)) error {
 		case <-ctx.Done():
 		case <-time.After(backoff):
 		}
-		backoff = min(2*backoff, mostBackoff)
+		backoff = min(2*backoff, most)
 	}
 	return ctx.Err()
 }

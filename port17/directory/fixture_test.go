@@ -48,10 +48,21 @@ func (p *press) print(t testing.TB, sequence uint64, ago time.Duration, nodes ..
 	return p.printBy(t, p.signers, sequence, ago, nodes...)
 }
 
+// printFor is print for another time than three hours.
+func (p *press) printFor(t testing.TB, validity time.Duration, sequence uint64, ago time.Duration) []byte {
+	t.Helper()
+	return p.sign(t, p.signers, validity, sequence, ago)
+}
+
 func (p *press) printBy(t testing.TB, signers []note.Signer, sequence uint64, ago time.Duration, nodes ...netmap.Node) []byte {
 	t.Helper()
+	return p.sign(t, signers, netmap.DefaultValidity, sequence, ago, nodes...)
+}
+
+func (p *press) sign(t testing.TB, signers []note.Signer, validity time.Duration, sequence uint64, ago time.Duration, nodes ...netmap.Node) []byte {
+	t.Helper()
 	from := time.Now().Add(-ago).UTC().Truncate(time.Second)
-	m, err := netmap.New("test", sequence, from, from.Add(3*time.Hour), nodes)
+	m, err := netmap.New("test", sequence, from, from.Add(validity), nodes)
 	if err != nil {
 		t.Fatal(err)
 	}

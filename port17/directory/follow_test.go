@@ -45,6 +45,42 @@ func TestFrozen(t *testing.T) {
 	})
 }
 
+// A source that takes questions and is silent does so no longer than one that
+// keeps maps back, however long it is given for an answer.
+func TestSilentWhileFollowing(t *testing.T) {
+	p := newPress(t, 1)
+	synctest.Test(t, func(t *testing.T) {
+		const period, validity = 2 * time.Second, 10 * time.Second
+		n := p.at("http://good", "http://silent")
+		n.Period, n.Validity = netmap.Duration(period), netmap.Duration(validity)
+		c := New(Config{Network: n})
+		begun := time.Now()
+		made := func() []byte {
+			i := time.Since(begun) / period
+			return p.printFor(t, validity, uint64(1+i), time.Since(begun.Add(i*period)))
+		}
+		c.http.Transport = transport(func(r *http.Request) (*http.Response, error) {
+			if time.Since(begun) > time.Minute && r.URL.Host == "silent" {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			}
+			return reply(r, http.StatusOK, made())
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+		defer cancel()
+		last := begun
+		c.Watch(ctx, func(m *netmap.Map) { //nolint:errcheck // it ends with the context
+			if gap := time.Since(last); gap > (oldPeriods+2)*period {
+				t.Errorf("map %d came %v after the one before", m.Sequence, gap)
+			}
+			last = time.Now()
+		})
+		if time.Since(last) > (oldPeriods+2)*period {
+			t.Errorf("the last map came %v before the end", time.Since(last))
+		}
+	})
+}
+
 // Without a map, a source that is slow holds the next one up for a moment only.
 func TestSlowAtTheStart(t *testing.T) {
 	p := newPress(t, 1)

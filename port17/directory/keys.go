@@ -177,26 +177,27 @@ type keySources struct {
 	failures map[*source]int
 }
 
-// fetch asks the sources in turn for a shard. Who has failed a few times is not
-// asked again.
+// fetch asks the sources in turn for a shard. Who has failed a few times, or was
+// slower than another, is not asked again.
 func (k *keySources) fetch(ctx context.Context, hash [sha256.Size]byte) ([]byte, error) {
 	k.mu.Lock()
 	sources := slices.Clone(k.left)
 	k.mu.Unlock()
-	errs := []error{errors.New("no source answers")}
-	for _, s := range sources {
+	if len(sources) == 0 {
+		return nil, errors.New("no source answers")
+	}
+	return inTurn(ctx, sources, func(ctx context.Context, s *source) ([]byte, error) {
 		b, err := s.keys(ctx, hash)
 		if err == nil {
 			return b, nil
 		}
-		errs = append(errs, fmt.Errorf("fetch keys from %s: %w", s.name, err))
 		k.mu.Lock()
+		defer k.mu.Unlock()
 		if k.failures[s]++; k.failures[s] == keyFailures {
 			k.left = slices.DeleteFunc(slices.Clone(k.left), func(o *source) bool { return o == s })
 		}
-		k.mu.Unlock()
-	}
-	return nil, errors.Join(errs[min(1, len(errs)-1):]...)
+		return nil, fmt.Errorf("fetch keys from %s: %w", s.name, err)
+	})
 }
 
 // keys asks a source for a shard of keys.

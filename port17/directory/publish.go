@@ -6,19 +6,25 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
-const publishTimeout = 30 * time.Second
+const (
+	publishTimeout = 30 * time.Second
+	// publishGrace is how long the others are waited for once an authority has
+	// taken something, or a part of a short period: it passes that on to them.
+	publishGrace = 5 * time.Second
+	gracePart    = 8
+)
 
 // ErrRefused means that an authority does not take what was published, and says
 // why: it would not take it later either.
 var ErrRefused = errors.New("refused")
 
 // Publish sends a signed descriptor to all authorities. It is enough if one of
-// them takes it.
+// them takes it; those that are much slower than that are left to it.
 func (c *Client) Publish(ctx context.Context, signed []byte) error {
 	return c.publish(ctx, "descriptor", "/v1/descriptors", signed)
 }
@@ -37,20 +43,30 @@ func (c *Client) PublishStatement(ctx context.Context, signed []byte) error {
 
 func (c *Client) publish(ctx context.Context, what, path string, signed []byte) error {
 	authorities := c.config.Network.Authorities
-	errs := make([]error, len(authorities))
-	var posting sync.WaitGroup
-	for i, a := range authorities {
-		posting.Go(func() {
-			if err := c.post(ctx, strings.TrimSuffix(a.URL, "/")+path, signed); err != nil {
-				errs[i] = fmt.Errorf("publish %s at %s: %w", what, a.URL, err)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan error, len(authorities))
+	for _, a := range authorities {
+		go func() {
+			err := c.post(ctx, strings.TrimSuffix(a.URL, "/")+path, signed)
+			if err != nil {
+				err = fmt.Errorf("publish %s at %s: %w", what, a.URL, err)
 			}
-		})
+			answers <- err
+		}()
 	}
-	posting.Wait()
-	for _, err := range errs {
+	period, _ := c.config.Network.Times()
+	var errs []error
+	for range authorities {
+		err := <-answers // all end with ctx
 		if err == nil {
-			return nil
+			late := time.AfterFunc(min(publishGrace, period/gracePart), cancel)
+			defer late.Stop()
 		}
+		errs = append(errs, err)
+	}
+	if slices.Contains(errs, nil) {
+		return nil
 	}
 	return errors.Join(errs...)
 }

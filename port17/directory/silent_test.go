@@ -63,8 +63,9 @@ func TestSilentAuthority(t *testing.T) {
 		if m, err := c.Fetch(t.Context()); err != nil || m.Sequence != 7 {
 			t.Errorf("map %v, %v", m, err)
 		}
-		if err := c.Publish(t.Context(), []byte("descriptor")); err != nil {
-			t.Error(err)
+		begun := time.Now()
+		if err := c.Publish(t.Context(), []byte("descriptor")); err != nil || time.Since(begun) != publishGrace {
+			t.Errorf("published after %v: %v", time.Since(begun), err)
 		}
 	})
 }
