@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"safing/internal/command"
 	"safing/internal/systemd"
@@ -63,7 +64,7 @@ func (c *authorityRun) Run(ctx context.Context, io command.IO) (err error) {
 	}
 	config := authority.Config{Network: network, Key: key, State: c.State, Log: log}
 	if c.Probe {
-		scanner, end, failed := c.scanner(ctx, log)
+		scanner, end, failed := c.scanner(ctx, network, log)
 		if failed != nil {
 			return errors.Join(failed, l.Close())
 		}
@@ -82,7 +83,7 @@ func (c *authorityRun) Run(ctx context.Context, io command.IO) (err error) {
 }
 
 // scanner returns what tests nodes, and what ends it once it does not run.
-func (c *authorityRun) scanner(ctx context.Context, log *slog.Logger) (*probe.Scanner, func() error, error) {
+func (c *authorityRun) scanner(ctx context.Context, network *netmap.Network, log *slog.Logger) (*probe.Scanner, func() error, error) {
 	var server *probe.Server
 	if len(c.ProbeListen) == 0 && len(c.ProbeAddress) > 0 {
 		return nil, nil, errors.New("--probe-address says how exits reach a server that there is not: give --probe-listen, too")
@@ -99,8 +100,10 @@ func (c *authorityRun) scanner(ctx context.Context, log *slog.Logger) (*probe.Sc
 		}
 		return server.Close()
 	}
+	period, _ := network.Times()
 	s, err := probe.NewScanner(ctx, probe.ScannerConfig{
-		Prober: probe.New(probe.Config{Server: server}), State: c.State, Budget: int64(c.ProbeBudget), Log: log,
+		Prober: probe.New(probe.Config{Server: server}), State: c.State, Budget: int64(c.ProbeBudget),
+		Look: min(time.Second, period/20), Log: log,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, endServer())

@@ -29,7 +29,10 @@ type ScannerConfig struct {
 	// MeasureEvery is the least time between two measurements of a node; 0 means
 	// an hour.
 	MeasureEvery time.Duration
-	Log          *slog.Logger // nil discards
+	// Look is the time between two looks at the list of nodes, for new ones; 0
+	// means a second.
+	Look time.Duration
+	Log  *slog.Logger // nil discards
 }
 
 const (
@@ -58,6 +61,7 @@ func NewScanner(ctx context.Context, c ScannerConfig) (*Scanner, error) {
 	c.Budget = cmp.Or(max(c.Budget, 0), 1_000_000_000)
 	c.Period = cmp.Or(max(c.Period, 0), netmap.DefaultPeriod)
 	c.MeasureEvery = cmp.Or(max(c.MeasureEvery, 0), time.Hour)
+	c.Look = cmp.Or(max(c.Look, 0), lookEvery)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -107,7 +111,7 @@ func (s *Scanner) Run(ctx context.Context, nodes func() ([]netmap.Node, *netmap.
 	defer running.Wait()
 	slots := make(chan struct{}, mostProbes)
 	measuring, over := make(chan struct{}, 1), make(chan struct{}, 1)
-	look := time.NewTicker(lookEvery)
+	look := time.NewTicker(s.config.Look)
 	defer look.Stop()
 	for ctx.Err() == nil {
 		list, m := nodes()
