@@ -39,10 +39,10 @@ func newEstate(t *testing.T, l wan.Link) *estate {
 	return e
 }
 
-// host makes one.
-func (e *estate) host(addr netip.Addr) *netns.Namespace {
+// host makes one, which may have more addresses.
+func (e *estate) host(addr netip.Addr, more ...netip.Addr) *netns.Namespace {
 	e.t.Helper()
-	n, err := e.wan.Add(addr)
+	n, err := e.wan.Add(addr, more...)
 	if err != nil {
 		e.t.Fatal(err)
 	}
@@ -50,25 +50,48 @@ func (e *estate) host(addr netip.Addr) *netns.Namespace {
 	return n
 }
 
-// run starts port17 on a host and waits until it is ready. It ends with the test.
+// A program is one that runs on a host.
+type program struct {
+	cmd    *exec.Cmd
+	stderr bytes.Buffer
+	ready  map[string]string // what it said when it was ready
+	ended  chan struct{}
+}
+
+// kill ends the program as a failure of its machine's memory would: it can do
+// nothing any more, and the kernel closes its connections.
+func (p *program) kill() {
+	p.cmd.Process.Kill() //nolint:errcheck // it may have ended
+	<-p.ended
+}
+
+// run starts port17 on a host, waits until it is ready, and returns what it then
+// says. It ends with the test.
 func (e *estate) run(host netip.Addr, args ...string) (ready map[string]string) {
 	e.t.Helper()
-	cmd := exec.Command(bin("port17"), args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.StdoutPipe()
+	p, err := e.start(host, args...)
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	if err := e.hosts[host].Do(cmd.Start); err != nil {
-		e.t.Fatal(err)
+	return p.ready
+}
+
+// start is run for any goroutine.
+func (e *estate) start(host netip.Addr, args ...string) (*program, error) {
+	p := &program{cmd: exec.Command(bin("port17"), args...), ended: make(chan struct{})}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	p.cmd.Stderr = &p.stderr
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := e.hosts[host].Do(p.cmd.Start); err != nil {
+		return nil, err
 	}
 	lines := make(chan string, 1)
-	ended := make(chan struct{})
 	go func() {
-		defer close(ended)
-		defer cmd.Wait() //nolint:errcheck // the log says how it ended
+		defer close(p.ended)
+		defer p.cmd.Wait() //nolint:errcheck // the log says how it ended
 		s := bufio.NewScanner(out)
 		for s.Scan() {
 			if strings.HasPrefix(s.Text(), "ready ") {
@@ -77,26 +100,29 @@ func (e *estate) run(host netip.Addr, args ...string) (ready map[string]string) 
 		}
 	}()
 	e.t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended
-		<-ended
+		p.cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended
+		<-p.ended
 		if e.t.Failed() {
-			e.t.Logf("port17 %s on %v:\n%s", args[0], host, &stderr)
+			log := p.stderr.Bytes()
+			e.t.Logf("port17 %s on %v:\n%s", args[0], host, log[max(0, len(log)-maxLog):])
 		}
 	})
 	select {
 	case line := <-lines:
-		ready = make(map[string]string)
+		p.ready = make(map[string]string)
 		for _, word := range strings.Fields(line)[1:] {
 			key, value, _ := strings.Cut(word, "=")
-			ready[key] = value
+			p.ready[key] = value
 		}
-	case <-ended:
-		e.t.Fatalf("port17 %s ended", args[0])
+	case <-p.ended:
+		return nil, fmt.Errorf("port17 %s ended: %s", args[0], &p.stderr)
 	case <-time.After(patience):
-		e.t.Fatalf("port17 %s was not ready within %v", args[0], patience)
+		return nil, fmt.Errorf("port17 %s was not ready within %v", args[0], patience)
 	}
-	return ready
+	return p, nil
 }
+
+const maxLog = 4000 // bytes of a program's log that are shown
 
 // Hosts of a small network. All nodes but the last are no exits.
 const (
