@@ -39,7 +39,9 @@ func (s *statements) put(next netmap.Statement) (forgotten []digest, isNew bool,
 	}
 	later := next.Date
 	for _, other := range s.all {
-		later = slices.MaxFunc([]time.Time{later, other.Date}, time.Time.Compare)
+		if other.Date.After(later) {
+			later = other.Date
+		}
 	}
 	inForce := s.network.Stand(append(slices.Clone(s.all), next), later).InForce()
 	if !slices.ContainsFunc(inForce, same) {
@@ -48,8 +50,12 @@ func (s *statements) put(next netmap.Statement) (forgotten []digest, isNew bool,
 	if n := countOf(inForce, next.Authority); n > s.most {
 		return nil, false, fmt.Errorf("the authority has made statements about %d subjects, and no more are possible", s.most)
 	}
+	stays := make(map[string]bool, len(inForce))
+	for _, one := range inForce {
+		stays[string(one.Signed)] = true
+	}
 	for _, old := range s.all {
-		if !slices.ContainsFunc(inForce, func(other netmap.Statement) bool { return bytes.Equal(other.Signed, old.Signed) }) {
+		if !stays[string(old.Signed)] {
 			forgotten = append(forgotten, parcel{kindStatement, old.Signed}.hash())
 		}
 	}
