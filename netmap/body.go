@@ -17,7 +17,6 @@ const (
 	// not more than that together, as they were signed, fit into one.
 	MaxBody      = 32 << 20
 	maxNotices   = 4096
-	maxPolicy    = 64 << 10
 	maxBodyItems = 1 << 17 // of one list of a body
 )
 
@@ -49,7 +48,6 @@ type bodyWire struct {
 	Links     linksWire          `cbor:"16,keyasint"`
 	Keys      []byte             `cbor:"17,keyasint"` // SHA-256 of each shard
 	Notices   []noticeWire       `cbor:"18,keyasint"`
-	Policy    []byte             `cbor:"19,keyasint"`
 }
 
 type packedEntrance struct {
@@ -81,8 +79,8 @@ func (m *Map) Header(body []byte) Header {
 // shards to give, and the body from which it was read. The error wraps
 // [ErrTooLarge] when they exceed MaxBody.
 func (m *Map) Encode() (body []byte, shards [][]byte, err error) {
-	if len(m.Nodes) > maxNodes || len(m.Notices) > maxNotices || len(m.Policy) > maxPolicy {
-		return nil, nil, fmt.Errorf("encode map: %w: %d nodes, %d statements and a policy of %d bytes", ErrTooLarge, len(m.Nodes), len(m.Notices), len(m.Policy))
+	if len(m.Nodes) > maxNodes || len(m.Notices) > maxNotices {
+		return nil, nil, fmt.Errorf("encode map: %w: %d nodes and %d statements", ErrTooLarge, len(m.Nodes), len(m.Notices))
 	}
 	hashes := m.shards
 	if hashes == nil {
@@ -106,7 +104,7 @@ func (m *Map) body(hashes [][sha256.Size]byte) *bodyWire {
 	text := strings.Compare
 	w := &bodyWire{
 		IDs: []byte{}, Names: []string{}, Addresses: [][][]byte{}, Entrances: [][]packedEntrance{}, ASNs: []uint32{},
-		Flags: []byte{}, Loads: []byte{}, Measured: []byte{}, Keys: []byte{}, Notices: []noticeWire{}, Policy: append([]byte{}, m.Policy...),
+		Flags: []byte{}, Loads: []byte{}, Measured: []byte{}, Keys: []byte{}, Notices: []noticeWire{},
 		Owners: newTable(m.Nodes, func(n *Node) ownerWire {
 			return ownerWire{Name: n.Owner, Key: append([]byte{}, bytesOrNone(n.OwnerKey[:])...)}
 		}, compareOwners),

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"time"
-	"unicode/utf8"
 
 	"safing/netmap"
 )
@@ -146,25 +143,7 @@ func (a *Authority) opinion(period, until time.Time) *vote {
 			o.Reachable, o.BadExit, o.Capacity = a.scanner.Opinion(o.ID)
 		}
 	}
-	var err error
-	if v.policy, err = readPolicy(a.policyFile); err != nil {
-		a.log.Error("the policy of suites is left out", "error", err)
-	}
 	return v
-}
-
-// readPolicy returns the text in the file; nothing if there is none.
-func readPolicy(path string) (string, error) {
-	b, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", nil
-	case err != nil:
-		return "", err
-	case len(b) > maxPolicy || !utf8.Valid(b):
-		return "", fmt.Errorf("%s has %d bytes, at most %d of text are allowed", path, len(b), maxPolicy)
-	}
-	return string(b), nil
 }
 
 // compile makes the map that the votes want.
@@ -199,7 +178,6 @@ func (a *Authority) compile(ctx context.Context, period time.Time, votes []*vote
 		}
 		m.Notices = append(m.Notices, n)
 	}
-	m.Policy = []byte(a.quorum.agreedPolicy(votes))
 	return a.propose(ctx, period, m, list)
 }
 

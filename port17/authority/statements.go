@@ -112,21 +112,6 @@ func (s *statements) standingIn(votes []*vote, period time.Time) ([]netmap.State
 	return inForce, s.network.Stand(inForce, period)
 }
 
-// agreedPolicy returns the policy of suites that enough of the votes have; empty
-// if there is none.
-func (q *quorum) agreedPolicy(votes []*vote) string {
-	count := make(map[string]int)
-	for _, v := range votes {
-		count[v.policy]++
-	}
-	for policy, n := range count {
-		if n >= q.threshold { // more than half, so there is one at most
-			return policy
-		}
-	}
-	return ""
-}
-
 // AddStatement takes what the operator of one of the network's authorities has
 // signed. The error is for the operator.
 func (a *Authority) AddStatement(ctx context.Context, signed []byte) error {
