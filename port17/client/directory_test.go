@@ -45,7 +45,7 @@ func TestMapFromNodes(t *testing.T) {
 			for i := range n.Nodes {
 				awaitMap(t, n, states[i], func(newer *netmap.Map) bool { return newer.Sequence > m.Sequence })
 			}
-			n.StopAuthority()
+			n.StopAuthority(0)
 			c := startWith(t, client.Config{Network: n.Trust, State: state})
 			for deadline := time.Now().Add(20 * time.Second); c.Map().Sequence <= m.Sequence; <-time.After(time.Millisecond) {
 				if time.Now().After(deadline) {

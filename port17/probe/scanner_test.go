@@ -32,7 +32,7 @@ func TestScanner(t *testing.T) {
 		}
 	})
 	keys := make(map[int]ed25519.PrivateKey)
-	n := testnet.StartScanned(t, s, 5, func(i int, c *node.Config) {
+	n := testnet.StartWith(t, testnet.Options{Scanner: s}, 5, func(i int, c *node.Config) {
 		keys[i] = c.Identity
 		if liars[i] {
 			c.Rate, c.Burst = slow, 80_000
@@ -85,7 +85,7 @@ func TestScannerUnreachable(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	n := testnet.StartScanned(t, s, 2)
+	n := testnet.StartWith(t, testnet.Options{Scanner: s}, 2)
 	dead := pretend(t, "tcp 127.0.0.1", "tcp 127.0.0.1 silent")
 	c := directory.New(directory.Config{Network: n.Trust})
 	dead.publish(t, c)

@@ -1,7 +1,6 @@
 package testnet
 
 import (
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,11 +14,12 @@ import (
 
 	"safing/netmap"
 	"safing/netmap/netmaptest"
+	"safing/port17/authority"
 	"safing/port17/node"
 	"safing/tinker"
 )
 
-// Expired fills the folder of a client with the map as the authority could have
+// Expired fills the folder of a client with the map as the authorities could have
 // signed it, as the first one, so long ago: the nodes are where they are, and the
 // keys those of then.
 func (n *Network) Expired(t testing.TB, m *netmap.Map, ago time.Duration, state string) {
@@ -48,7 +48,7 @@ func (n *Network) Expired(t testing.TB, m *netmap.Map, ago time.Duration, state 
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed, err := netmaptest.Sign(old, n.signer(t))
+	signed, err := netmaptest.Sign(old, n.signers(t)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,19 +68,16 @@ func keep(t testing.TB, path string, b []byte) {
 	}
 }
 
-// signer signs for the authority.
-func (n *Network) signer(t testing.TB) note.Signer {
+// signers sign for the authorities and witnesses.
+func (n *Network) signers(t testing.TB) []note.Signer {
 	t.Helper()
-	verifier, err := note.NewVerifier(n.Trust.Authorities[0].Key)
-	if err != nil {
-		t.Fatal(err)
+	all := slices.Clone(n.cosigners)
+	for _, a := range n.authorities {
+		s, err := authority.NewSigner(n.Trust.Name, a.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
 	}
-	const ed25519 = "\x01" // c2sp.org/signed-note
-	text := fmt.Sprintf("PRIVATE+KEY+%s+%08x+%s", verifier.Name(), verifier.KeyHash(),
-		base64.StdEncoding.EncodeToString(append([]byte(ed25519), n.key.Seed()...)))
-	signer, err := note.NewSigner(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer
+	return all
 }

@@ -1,5 +1,6 @@
-// Package testnet runs a whole Port17 network in one process, for tests: an
-// authority and nodes of different owners with links on loopback addresses.
+// Package testnet runs a whole Port17 network in one process, for tests: one or
+// more authorities, witnesses, and nodes of different owners with links on
+// loopback addresses.
 //
 // It is used by tests only. Everything stops when the test ends.
 package testnet
@@ -7,17 +8,14 @@ package testnet
 import (
 	"cmp"
 	"context"
-	"crypto/ed25519"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"safing/netmap"
-	"safing/port17/authority"
 	"safing/port17/circuit"
 	"safing/port17/directory"
 	"safing/port17/link"
@@ -30,27 +28,23 @@ type Network struct {
 	Trust *netmap.Network
 	Nodes []*node.Node
 
-	configs []node.Config
-	server  *http.Server
-	key     ed25519.PrivateKey // the authority's
+	configs     []node.Config
+	authorities []*office
+	cosigners   []note.Signer // of the witnesses
 }
-
-// StopAuthority ends the authority's server.
-func (n *Network) StopAuthority() { n.server.Close() }
 
 // Start runs count nodes and waits until the map says that all are linked. The
 // last two are exits that connect to loopback addresses. The changes are made to
 // each node's configuration before it starts.
 func Start(t testing.TB, count int, changes ...func(i int, c *node.Config)) *Network {
 	t.Helper()
-	return StartScanned(t, nil, count, changes...)
+	return StartWith(t, Options{}, count, changes...)
 }
 
-// StartScanned is like Start, with an authority that tests nodes, unless the
-// scanner is nil.
-func StartScanned(t testing.TB, scanner authority.Scanner, count int, changes ...func(i int, c *node.Config)) *Network {
+// StartWith is Start for a network of another kind.
+func StartWith(t testing.TB, o Options, count int, changes ...func(i int, c *node.Config)) *Network {
 	t.Helper()
-	n := startAuthority(t, scanner)
+	n := found(t, o)
 	for i := range count {
 		var rules []string
 		if i >= count-2 {
@@ -105,31 +99,6 @@ func (n *Network) Restart(t testing.TB, i int) {
 	}
 	n.Nodes[i].Close()
 	n.Nodes[i] = n.start(t, i)
-}
-
-func startAuthority(t testing.TB, scanner authority.Scanner) *Network {
-	t.Helper()
-	signer, verifier, err := authority.GenerateKey("test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	trust := &netmap.Network{
-		Name: "test", Threshold: 1, PrivateAddresses: true,
-		Authorities: []netmap.Authority{{URL: "http://" + l.Addr().String(), Key: verifier}},
-	}
-	a, err := authority.New(t.Context(), authority.Config{Network: trust, Key: signer, State: t.TempDir(), Scanner: scanner})
-	if err != nil {
-		t.Fatal(errors.Join(err, l.Close()))
-	}
-	t.Cleanup(func() { a.Close() })
-	server := &http.Server{Handler: a.Handler()}
-	go server.Serve(l)
-	t.Cleanup(func() { server.Close() })
-	return &Network{Trust: trust, server: server, key: signer}
 }
 
 // await returns when every node has published links to every other, or in a
