@@ -11,8 +11,9 @@ import (
 
 const (
 	settleUse     = 0.3 // of all capacity
-	settleRounds  = 6
+	settleRounds  = 4
 	settleTunnels = 50_000
+	settleClients = 10_000
 )
 
 // settle lets nodes publish how busy they are, and clients avoid those that are,
@@ -20,14 +21,16 @@ const (
 // It returns how load is spread in each round.
 func (s *simulation) settle(ctx context.Context, m *netmap.Map, level route.Level) ([]Load, error) {
 	published := make([]float64, len(s.w.Nodes)) // parts of capacity in use
+	w := *s.w
+	w.Clients = w.Clients[:min(settleClients, len(w.Clients))]
 	var rounds []Load
 	for round := range settleRounds {
 		s.Progress(fmt.Sprintf("load, %s", level), float64(round)/settleRounds)
-		loaded, err := s.w.loaded(m, published)
+		loaded, err := w.loaded(m, published)
 		if err != nil {
 			return nil, err
 		}
-		t, err := s.w.run(ctx, newPort17(s.w, loaded, level), min(s.Tunnels, settleTunnels), s.Seed+uint64(round), nil)
+		t, err := w.run(ctx, newPort17(&w, loaded, level), min(s.Tunnels, settleTunnels), s.Seed+uint64(round), nil)
 		if err != nil {
 			return nil, err
 		}
