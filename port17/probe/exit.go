@@ -107,33 +107,13 @@ func (p *Prober) tryExit(ctx context.Context, e *Exit, n netmap.Node, m *netmap.
 			}
 		}
 	}
-	if owner, ok := borrowed(n, m, e.Sources); ok {
+	if owner, ok := p.borrowed(ctx, n, m, e.Sources); ok {
 		return misdeed{fmt.Errorf("it connects from the address of node %s", owner.Short())}
 	}
 	if refused.Port != 0 {
 		e.Opens, err = p.opens(ctx, c, refused)
 	}
 	return err
-}
-
-// borrowed returns whose the sources are, if another owner's.
-func borrowed(n netmap.Node, m *netmap.Map, sources []netip.Addr) (netmap.NodeID, bool) {
-	own := n.IPs()
-	foreign := slices.DeleteFunc(slices.Clone(sources), func(a netip.Addr) bool { return slices.Contains(own, a) })
-	if len(foreign) == 0 {
-		return netmap.NodeID{}, false
-	}
-	for _, other := range m.Nodes {
-		if other.Owner == n.Owner {
-			continue
-		}
-		for _, ip := range other.IPs() {
-			if slices.Contains(foreign, ip) {
-				return other.ID, true
-			}
-		}
-	}
-	return netmap.NodeID{}, false
 }
 
 // unlikely are ports of the server's address of which one should be refused. No
