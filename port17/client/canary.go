@@ -28,7 +28,7 @@ func canariesOn(n *netmap.Network, m *netmap.Map) (all []canary) {
 			statements = append(statements, s)
 		}
 	}
-	standing := n.Stand(statements, m.ValidAfter)
+	standing := n.Stand(statements, m.ValidUntil) // what was too early is not on the map
 	for i, a := range n.Authorities {
 		said, ok := standing.Canary(i)
 		all = append(all, canary{a.URL, ok, said})

@@ -34,6 +34,9 @@ func TestCanary(t *testing.T) {
 		quiet  bool // unless circuits are to stop
 	}{
 		{"good", &netmap.Canary{Date: now.Add(-time.Hour), Until: now.Add(time.Hour), Good: true}, "", false},
+		// Maps are valid from before what they are made of.
+		{"said just before the map", &netmap.Canary{Date: now.Add(-10 * time.Second), Until: now.Add(time.Hour), Good: true}, "", false},
+		{"withdrawn just before the map", &netmap.Canary{Date: now.Add(-10 * time.Second), Until: now.Add(time.Hour)}, "has withdrawn its canary", false},
 		{"withdrawn", &netmap.Canary{Date: now.Add(-time.Hour), Until: now.Add(time.Hour)}, "has withdrawn its canary", false},
 		{"late", &netmap.Canary{Date: now.Add(-2 * time.Hour), Until: now.Add(-time.Hour), Good: true}, "there is no new one", false},
 		{"missing", nil, "has published no canary", true},
