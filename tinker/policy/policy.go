@@ -112,18 +112,28 @@ func open(signed []byte, threshold int, verifiers []note.Verifier) (text string,
 // readNote returns a note's text and how many of the verifiers have signed it,
 // which may be none.
 func readNote(signed []byte, verifiers []note.Verifier) (text string, signers int, err error) {
-	if len(signed) > maxSigned {
-		return "", 0, fmt.Errorf("%w: it has %d bytes, at most %d are allowed", ErrPolicy, len(signed), maxSigned)
+	n, err := openNote(signed, verifiers)
+	if err != nil {
+		return "", 0, err
 	}
-	opened, err := note.Open(signed, note.VerifierList(verifiers...))
+	return n.Text, len(n.Sigs), nil
+}
+
+// openNote returns a note with those of its signatures in Sigs that are the
+// verifiers'.
+func openNote(signed []byte, verifiers []note.Verifier) (*note.Note, error) {
+	if len(signed) > maxSigned {
+		return nil, fmt.Errorf("%w: it has %d bytes, at most %d are allowed", ErrPolicy, len(signed), maxSigned)
+	}
+	n, err := note.Open(signed, note.VerifierList(verifiers...))
 	var unverified *note.UnverifiedNoteError
 	if errors.As(err, &unverified) {
-		return unverified.Note.Text, 0, nil
+		return unverified.Note, nil
 	}
 	if err != nil {
-		return "", 0, fmt.Errorf("%w (%w)", ErrSignature, err)
+		return nil, fmt.Errorf("%w (%w)", ErrSignature, err)
 	}
-	return opened.Text, len(opened.Sigs), nil
+	return n, nil
 }
 
 func (p *Policy) validate() error {
