@@ -17,7 +17,8 @@ const (
 	// not more than that together, as they were signed, fit into one.
 	MaxBody      = 32 << 20
 	maxNotices   = 4096
-	maxBodyItems = 1 << 17 // of one list of a body
+	maxPolicy    = 16 << 10 // bytes, as tinker/policy has it
+	maxBodyItems = 1 << 17  // of one list of a body
 )
 
 // A Notice is a statement of an authority as a map has it.
@@ -48,6 +49,7 @@ type bodyWire struct {
 	Links     linksWire          `cbor:"16,keyasint"`
 	Keys      []byte             `cbor:"17,keyasint"` // SHA-256 of each shard
 	Notices   []noticeWire       `cbor:"18,keyasint"`
+	Policy    []byte             `cbor:"19,keyasint"`
 }
 
 type packedEntrance struct {
@@ -79,8 +81,8 @@ func (m *Map) Header(body []byte) Header {
 // shards to give, and the body from which it was read. The error wraps
 // [ErrTooLarge] when they exceed MaxBody.
 func (m *Map) Encode() (body []byte, shards [][]byte, err error) {
-	if len(m.Nodes) > maxNodes || len(m.Notices) > maxNotices {
-		return nil, nil, fmt.Errorf("encode map: %w: %d nodes and %d statements", ErrTooLarge, len(m.Nodes), len(m.Notices))
+	if len(m.Nodes) > maxNodes || len(m.Notices) > maxNotices || len(m.Policy) > maxPolicy {
+		return nil, nil, fmt.Errorf("encode map: %w: %d nodes, %d statements and a policy of %d bytes", ErrTooLarge, len(m.Nodes), len(m.Notices), len(m.Policy))
 	}
 	hashes := m.shards
 	if hashes == nil {
@@ -104,7 +106,7 @@ func (m *Map) body(hashes [][sha256.Size]byte) *bodyWire {
 	text := strings.Compare
 	w := &bodyWire{
 		IDs: []byte{}, Names: []string{}, Addresses: [][][]byte{}, Entrances: [][]packedEntrance{}, ASNs: []uint32{},
-		Flags: []byte{}, Loads: []byte{}, Measured: []byte{}, Keys: []byte{}, Notices: []noticeWire{},
+		Flags: []byte{}, Loads: []byte{}, Measured: []byte{}, Keys: []byte{}, Notices: []noticeWire{}, Policy: append([]byte{}, m.Policy...),
 		Owners: newTable(m.Nodes, func(n *Node) ownerWire {
 			return ownerWire{Name: n.Owner, Key: append([]byte{}, bytesOrNone(n.OwnerKey[:])...)}
 		}, compareOwners),

@@ -93,6 +93,7 @@ func drawMap(t *rapid.T) *Map {
 	for i := range rapid.IntRange(0, 2).Draw(t, "notices") {
 		m.Notices = append(m.Notices, Notice{Signed: fmt.Appendf(nil, "%d", 9-i), Appeal: rapid.SampledFrom([]string{"", "no"}).Draw(t, "appeal")})
 	}
+	m.Policy = []byte(rapid.SampledFrom([]string{"", "policy"}).Draw(t, "policy"))
 	return m
 }
 
@@ -122,8 +123,8 @@ func TestBody(t *testing.T) {
 		if again, none, err := got.Encode(); err != nil || !bytes.Equal(again, body) || none != nil {
 			t.Errorf("what was read gives another body, or %v", err)
 		}
-		if len(got.Shards()) != len(shards) || len(got.Notices) != len(m.Notices) {
-			t.Error("shards or statements are lost")
+		if len(got.Shards()) != len(shards) || len(got.Notices) != len(m.Notices) || string(got.Policy) != string(m.Policy) {
+			t.Error("shards, statements or policy are lost")
 		}
 	})
 }

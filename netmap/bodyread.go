@@ -91,13 +91,14 @@ func (m *Map) take(w *bodyWire) error {
 		}
 		m.Notices = append(m.Notices, Notice{Signed: s.Signed, Appeal: s.Appeal})
 	}
+	m.Policy = w.Policy
 	return nil
 }
 
 // check makes sure that every list has one entry for each node.
 func (w *bodyWire) check(nodes int) error {
-	if nodes > maxNodes || len(w.Notices) > maxNotices {
-		return fmt.Errorf("%d nodes and %d statements are too many", nodes, len(w.Notices))
+	if nodes > maxNodes || len(w.Notices) > maxNotices || len(w.Policy) > maxPolicy {
+		return fmt.Errorf("%d nodes, %d statements and a policy of %d bytes are too many", nodes, len(w.Notices), len(w.Policy))
 	}
 	if len(w.IDs) != nodes*len(NodeID{}) || len(w.Keys) != shardsOf(nodes)*sha256.Size {
 		return errLists

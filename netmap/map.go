@@ -24,6 +24,7 @@ type Map struct {
 	ValidUntil time.Time
 	Nodes      []Node // by identity
 	Notices    []Notice
+	Policy     []byte // a signed policy of suites (safing/tinker/policy); empty if there is none
 
 	edges edges
 	// shards are the hashes of the key shards; nil for a map that was made. They

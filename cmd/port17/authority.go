@@ -23,6 +23,8 @@ type authorityCommand struct {
 	Distrust   authorityDistrust   `cmd:"" help:"Take back what trust has said."`
 	Canary     authorityCanary     `cmd:"" help:"Say that you are free, for a time, or no longer."`
 	Statements authorityStatements `cmd:"" help:"Print what operators of authorities have said, of which the map has all."`
+
+	Policy authorityPolicy `cmd:"" help:"Say which suites of algorithms the network may use."`
 }
 
 // The files in an authority's folder.

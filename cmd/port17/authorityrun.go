@@ -37,8 +37,8 @@ func (*authorityRun) Help() string {
 	return "How often there is a map and how long it is valid is set in the network's file, with period = \"10m\" and " +
 		"validity = \"3h\". An authority that is alone also makes a map soon after a change.\n\n" +
 		"The clocks of a network's authorities have to agree within a few seconds: run a time service.\n\n" +
-		"A signed policy of suites goes into the file \"policy\" of the folder. It is on the map if enough of the " +
-		"authorities have the same one."
+		"A policy of suites, which port17 authority policy sign has made, goes into the file \"policy\" of the folder. " +
+		"The newest that enough of the authorities have signed is on the map."
 }
 
 // Run serves until ctx ends.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -76,14 +77,17 @@ func setAppeal(text []byte, appeal string) ([]byte, error) {
 	return append(append(bytes.Clone(text[:at[0]]), line...), text[at[1]:]...), nil
 }
 
-// replace writes a file anew, atomically and with the mode that it has.
+// replace writes a file anew, atomically and with the mode that it has. A new one
+// everybody may read.
 func replace(path string, b []byte) error {
-	info, err := os.Stat(path)
-	if err != nil {
+	mode := fs.FileMode(0o644)
+	if info, err := os.Stat(path); err == nil {
+		mode = info.Mode().Perm()
+	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	temp := path + ".new"
-	if err := os.WriteFile(temp, b, info.Mode().Perm()); err != nil {
+	if err := os.WriteFile(temp, b, mode); err != nil {
 		return err
 	}
 	return os.Rename(temp, path)

@@ -31,7 +31,7 @@ const (
 type Config struct {
 	Network *netmap.Network    // which names the authority among others
 	Key     ed25519.PrivateKey // as GenerateKey returns it
-	State   string             // folder of the database
+	State   string             // folder of the database, and of a policy
 	Limits  Limits
 	// Scanner tests nodes before they are on a map; nil takes all for reachable.
 	Scanner Scanner
@@ -59,6 +59,9 @@ type Authority struct {
 	nodes      *registry
 	statements *statements
 	scanner    Scanner // nil if nodes are not tested
+	// policyFile may hold a policy of suites (safing/tinker/policy), which is on
+	// the map if enough of the authorities have signed it.
+	policyFile string
 	limits     *limits
 	mirror     *directory.Mirror
 	peers      []*peer
@@ -128,8 +131,8 @@ func New(ctx context.Context, c Config) (*Authority, error) {
 	a := &Authority{
 		network: c.Network, quorum: q, signer: s, schedule: newSchedule(period, q.rounds()), period: period, validity: validity,
 		witnesses: c.Witnesses, scanner: c.Scanner, log: c.Log, started: time.Now(), nodes: newRegistry(maxNodes, mapRoom()),
-		statements: newStatements(c.Network),
-		limits:     newLimits(c.Limits, period), mirror: directory.NewMirror(directory.MirrorConfig{}),
+		statements: newStatements(c.Network), policyFile: filepath.Join(c.State, PolicyFile),
+		limits: newLimits(c.Limits, period), mirror: directory.NewMirror(directory.MirrorConfig{}),
 		peers: newPeers(q, s.KeyHash(), c.Transport), dirty: make(chan struct{}, 1), progressed: make(chan struct{}, 1),
 	}
 	for _, p := range a.peers {
@@ -286,7 +289,7 @@ func (a *Authority) runAlone(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-silent.C:
-			if !a.dropSilent(ctx) {
+			if gone := a.dropSilent(ctx); !gone && !a.hasNewerPolicy() {
 				continue
 			}
 		case <-renew.C:

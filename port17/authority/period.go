@@ -143,6 +143,9 @@ func (a *Authority) opinion(period, until time.Time) *vote {
 			o.Reachable, o.BadExit, o.Capacity = a.scanner.Opinion(o.ID)
 		}
 	}
+	if p := a.newestPolicy(); p != nil {
+		v.policy = string(p.Signed)
+	}
 	return v
 }
 
@@ -177,6 +180,9 @@ func (a *Authority) compile(ctx context.Context, period time.Time, votes []*vote
 			n.Appeal = appeals[s.Moderation.Node]
 		}
 		m.Notices = append(m.Notices, n)
+	}
+	if p := agreedPolicy(a.network, votes); p != nil {
+		m.Policy = p.Signed
 	}
 	return a.propose(ctx, period, m, list)
 }

@@ -22,6 +22,7 @@ const (
 	maxBallot     = 8 << 10  // bytes of its note, with the signatures of all
 	maxNamed      = 2        // descriptors, or keys, that a vote names of one node
 	maxStatements = 4096     // of all authorities, as many as a map has
+	maxPolicy     = 16 << 10 // bytes, as tinker/policy has it
 )
 
 // errVote means that a vote is malformed.
@@ -44,6 +45,7 @@ type vote struct {
 	period     time.Time
 	opinions   []opinion // sorted by identity
 	statements []string  // signed notes, of any authorities
+	policy     string    // a note of tinker/policy; may be empty
 }
 
 // An opinion is what a vote says of one node.
@@ -62,6 +64,7 @@ type opinion struct {
 type voteWire struct {
 	Opinions   []opinion `cbor:"1,keyasint"`
 	Statements []string  `cbor:"2,keyasint,omitempty"`
+	Policy     string    `cbor:"3,keyasint,omitempty"`
 }
 
 // body returns the vote's content in its only form.
@@ -69,7 +72,7 @@ func (v *vote) body() ([]byte, error) {
 	if err := v.validate(); err != nil {
 		return nil, err
 	}
-	b, err := encode(voteWire{Opinions: v.opinions, Statements: v.statements})
+	b, err := encode(voteWire{Opinions: v.opinions, Statements: v.statements, Policy: v.policy})
 	if err != nil {
 		return nil, fmt.Errorf("encode vote: %w", err)
 	}
@@ -99,7 +102,7 @@ func parseVote(h voteHeader, body []byte) (*vote, error) {
 	if err := decode(body, &w); err != nil {
 		return nil, fmt.Errorf("%w: %w", errVote, err)
 	}
-	v := &vote{author: h.author, period: h.period, opinions: w.Opinions, statements: w.Statements}
+	v := &vote{author: h.author, period: h.period, opinions: w.Opinions, statements: w.Statements, policy: w.Policy}
 	return v, v.validate()
 }
 
@@ -109,6 +112,8 @@ func (v *vote) validate() error {
 		return fmt.Errorf("%w: it names %d nodes, at most %d are allowed", errVote, len(v.opinions), maxNodes)
 	case len(v.statements) > maxStatements:
 		return fmt.Errorf("%w: it has %d statements", errVote, len(v.statements))
+	case len(v.policy) > maxPolicy || !utf8.ValidString(v.policy):
+		return fmt.Errorf("%w: its policy has %d bytes, at most %d of text are allowed", errVote, len(v.policy), maxPolicy)
 	}
 	for _, s := range v.statements {
 		if len(s) > netmap.MaxStatement || !utf8.ValidString(s) {

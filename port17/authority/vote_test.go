@@ -47,7 +47,7 @@ func period() time.Time { return time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC) 
 
 func someVote(author uint32) *vote {
 	return &vote{
-		author: author, period: period(), statements: []string{"a", "b"},
+		author: author, period: period(), policy: "policy", statements: []string{"a", "b"},
 		opinions: []opinion{
 			{ID: netmap.NodeID{1}, Descriptors: []digest{someDigest("new"), someDigest("old")}, Reachable: true, Capacity: 7},
 			{ID: netmap.NodeID{2}, Descriptors: []digest{someDigest("2")}, Keys: []digest{someDigest("keys")}, BadExit: true},
@@ -155,6 +155,8 @@ func TestVoteBounds(t *testing.T) {
 		"statements":      func(v *vote) { v.statements = make([]string, maxStatements+1) },
 		"long statement":  func(v *vote) { v.statements = []string{strings.Repeat("x", netmap.MaxStatement+1)} },
 		"binary":          func(v *vote) { v.statements = []string{"\xff"} },
+		"long policy":     func(v *vote) { v.policy = strings.Repeat("x", maxPolicy+1) },
+		"binary policy":   func(v *vote) { v.policy = "\xff" },
 		"more statements": func(v *vote) { v.statements = manyStatements() },
 	} {
 		v := someVote(1)
