@@ -84,7 +84,7 @@ func TestFederation(t *testing.T) {
 	until(t, "a map with links of all nodes", func() error {
 		now := m.client.Map()
 		if now == nil {
-			return errors.New("the client has none")
+			return errors.New("the client has none: " + m.client.Status().Problem)
 		}
 		linked := 0
 		for i := range now.Nodes {
