@@ -34,12 +34,11 @@ type hosts struct {
 }
 
 // Addresses besides those of nodes, which are 10.11.0.1 and more.
-var (
-	authorityHost = netip.AddrFrom4([4]byte{10, 1, 0, 1})
-	serverHost    = netip.AddrFrom4([4]byte{10, 3, 0, 1})
-)
+var serverHost = netip.AddrFrom4([4]byte{10, 3, 0, 1})
 
-func clientHost(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 2, byte(i), 1}) }
+func authorityHost(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 1, byte(i), 1}) }
+func clientHost(i int) netip.Addr    { return netip.AddrFrom4([4]byte{10, 2, byte(i), 1}) }
+func witnessHost(i int) netip.Addr   { return netip.AddrFrom4([4]byte{10, 4, byte(i), 1}) }
 
 // makeHosts makes the one for destinations; others are added as they are used.
 func makeHosts(l wan.Link, seed uint64) (*hosts, error) {

@@ -52,14 +52,14 @@ func (c *netCommand) Help() string {
 		"What --json prints:\n\n" +
 		"  running, pid, started           of this command: true, its process, and a time in UTC\n" +
 		"  network, network_file           the network's name, and its file for port17 --network\n" +
-		"  authority                       URL of the authority\n" +
+		"  authority                       URL of the first authority\n" +
 		"  socks, socks_port, client_api   the first client's proxy, that one's port, and the socket\n" +
 		"                                  for port17 status --socket\n" +
 		"  links                           what each link does, left out if nothing: delay_ns, one way, in\n" +
 		"                                  nanoseconds; loss, 0 to 1 of the packets; rate_bps, bits a second\n" +
 		"                                  in each direction, 0 without limit; seed\n" +
 		"  server                          the host for destinations: address and netns, left out without one\n" +
-		"  processes                       of each: role (authority, node, client), name, pid, running,\n" +
+		"  processes                       of each: role (authority, witness, node, client), name, pid, running,\n" +
 		"                                  address (where it listens; a client's is its proxy), api (a client's\n" +
 		"                                  socket), log (a file), netns (a path for nsenter --net); of nodes:\n" +
 		"                                  id, owner, country, exit (true if it is one)"

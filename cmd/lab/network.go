@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -14,13 +13,11 @@ import (
 	"safing/netmap"
 )
 
-const authorityPort = 8120 // on a host of its own
-
 // A network is a running Port17 network.
 type network struct {
 	name      string
 	file      string // the trust anchor, to hand to port17 --network
-	authority string
+	authority string // URL of the first
 	clients   []*process
 	socks     netip.AddrPort // the first client's
 	socket    string         // its API
@@ -32,7 +29,7 @@ func exitPolicy() []string {
 	return []string{"accept 127.0.0.0/8:*", "accept [::1]/128:*", "accept 10.0.0.0/8:*", "web"}
 }
 
-// startNetwork starts the authority, the nodes and the clients.
+// startNetwork starts the authorities, the witnesses, the nodes and the clients.
 func (w *world) startNetwork(ctx context.Context, p plan) (*network, error) {
 	if err := p.validate(); err != nil {
 		return nil, err
@@ -48,7 +45,7 @@ func (w *world) startNetwork(ctx context.Context, p plan) (*network, error) {
 		w.hosts = h
 	}
 	n := &network{name: "lab", file: filepath.Join(w.dir, "network.toml")}
-	if err := w.startAuthority(ctx, n, filepath.Join(w.dir, "authority")); err != nil {
+	if err := w.startAuthorities(ctx, n, p.period()); err != nil {
 		return nil, err
 	}
 	if err := w.startNodes(ctx, n, sites(p.nodes, p.exits)); err != nil {
@@ -85,38 +82,6 @@ func (w *world) startClient(ctx context.Context, n *network, i int, socks string
 	}
 	n.clients = append(n.clients, p)
 	return nil
-}
-
-// startAuthority takes a free port, names it in the network's file, and
-// starts the authority there. Its key stays the same from one start to the
-// next, as the folder's owner would expect of a network.
-func (w *world) startAuthority(ctx context.Context, n *network, state string) error {
-	h, err := w.hosts.add(authorityHost)
-	if err != nil {
-		return err
-	}
-	address := netip.AddrPortFrom(authorityHost, authorityPort).String()
-	if h == nil {
-		if address, err = freeAddress(); err != nil {
-			return err
-		}
-	}
-	n.authority = "http://" + address
-	trust, err := netmap.LoadNetwork(n.file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		_, err = w.run(ctx, "port17", "authority", "init",
-			"--state", state, "--network", n.name, "--url", n.authority, "--out", n.file, "--private-addresses")
-	case err == nil:
-		trust.Authorities[0].URL = n.authority
-		trust.PrivateAddresses = true // in a file of an older lab
-		err = trust.Save(n.file)
-	}
-	if err != nil {
-		return err
-	}
-	_, err = w.startOn(ctx, h, "authority", "authority", "port17", "authority", "run", "--state", state, "--network", n.file, "--listen", address)
-	return err
 }
 
 func (w *world) startNodes(ctx context.Context, n *network, all []site) error {
