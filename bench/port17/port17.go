@@ -34,7 +34,7 @@ func (a *arena) startPort17(ctx context.Context, clients int) (*contestant, erro
 		return nil, err
 	}
 	if _, err := a.startReady(ctx, authorityHost, "authority", "authority", "run",
-		"--state", filepath.Join(dir, "authority"), "--listen", authority, "--private-addresses"); err != nil {
+		"--state", filepath.Join(dir, "authority"), "--listen", authority); err != nil {
 		return nil, err
 	}
 	c := &contestant{name: namePort17, arena: a, target: target{Addr: destinationAddress}}
