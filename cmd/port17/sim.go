@@ -18,8 +18,8 @@ import (
 
 type simCommand struct {
 	Reports []string `arg:"" name:"report" help:"What to report: latency, load, attack, entries, scale, view, or all." enum:"latency,load,attack,entries,scale,view,all"`
-	Nodes   int      `help:"Nodes of the network, 3 to 12000; 1000 unless set." default:"1000" placeholder:"N"`
-	Tunnels int      `help:"Tunnels that clients ask for, of each level; 100000 unless set." default:"100000" placeholder:"N"`
+	Nodes   int      `help:"Nodes of the network, 3 to 12000." default:"1000" placeholder:"N"`
+	Tunnels int      `help:"Tunnels that clients ask for, of each level." default:"100000" placeholder:"N"`
 	Level   string   `help:"Levels of tunnels: normal, high, extreme, or all." enum:"normal,high,extreme,all" default:"all" placeholder:"LEVEL"`
 	Seed    uint64   `help:"Another number makes another world." default:"1" placeholder:"N"`
 	Out     string   `help:"Folder for REPORT.json, REPORT.md and charts; it is made if need be." type:"path" placeholder:"DIR"`

@@ -63,7 +63,7 @@ func Run(ctx context.Context, name, description string, grammar any, args []stri
 		kong.Description(description),
 		kong.Writers(io.Out, io.Err),
 		kong.Exit(func(code int) { panic(errExit(code)) }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, ValueFormatter: valueHelp}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(io),
 		kong.Embed(&versionFlag{name: name}),
@@ -81,6 +81,16 @@ func Run(ctx context.Context, name, description string, grammar any, args []stri
 		return exitFailed
 	}
 	return 0
+}
+
+// valueHelp is the help of an option or an argument. Where a placeholder stands
+// in for the default, that is said, too.
+func valueHelp(v *kong.Value) string {
+	help := kong.DefaultHelpValueFormatter(v)
+	if v.Flag == nil || v.Flag.PlaceHolder == "" || v.Default == "" {
+		return help
+	}
+	return fmt.Sprintf("%s Default: %s.", help, v.Default)
 }
 
 // usage prints what is wrong with the command line, and where help is.
