@@ -17,10 +17,10 @@ import (
 
 const askTimeout = 10 * time.Second
 
-// source is where the map comes from: a running client, or the authority.
+// source is where the map comes from: a running client, or the network.
 type source struct {
 	Socket  string `help:"Socket of a running client." default:"/run/port17/client.sock" type:"path" placeholder:"PATH"`
-	Network string `help:"Ask no client but the authority of this network's file." type:"existingfile" placeholder:"FILE"`
+	Network string `help:"Ask no client but the authorities and mirrors of this network's file." type:"existingfile" placeholder:"FILE"`
 	JSON    bool   `help:"Print JSON." name:"json"`
 }
 
@@ -43,6 +43,9 @@ func (s source) ask(ctx context.Context, path string, v any) error {
 		if errors.As(err, &at) {
 			return fmt.Errorf("no client answers at %s: start one with port17 client, or name its socket with --socket", s.Socket)
 		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("the client at %s has not answered within %s", s.Socket, askTimeout)
+		}
 		return err
 	}
 	defer response.Body.Close()
@@ -60,7 +63,7 @@ func (s source) ask(ctx context.Context, path string, v any) error {
 	return json.NewDecoder(response.Body).Decode(v)
 }
 
-// fetch gets the map from the authority.
+// fetch gets the map from the network.
 func (s source) fetch(ctx context.Context) (*netmap.Map, error) {
 	network, err := netmap.LoadNetwork(s.Network)
 	if err != nil {

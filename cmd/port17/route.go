@@ -98,7 +98,7 @@ func (c *routeCommand) find(ctx context.Context, q url.Values) (v client.RouteVi
 	return client.ViewRoute(q.Get("destination"), e), err
 }
 
-// load reads the map from its file, or gets it from the authority.
+// load reads the map from its file, or gets it from the network.
 func (c *routeCommand) load(ctx context.Context) (*netmap.Map, error) {
 	if c.Map == "" {
 		return c.fetch(ctx)
@@ -139,17 +139,24 @@ func (e *noRouteError) Error() string {
 		excluded = append(excluded, excludedText(x))
 	}
 	if len(excluded) > 0 {
-		text += "; " + strings.Join(excluded, ", ")
+		text += "; " + strings.Join(excluded, "; ")
 	}
 	return text
 }
 
+// excludedText says which nodes a route could not have, and why.
 func excludedText(e route.Exclusion) string {
-	as := ""
+	what, nodes, names := "not used", "nodes", strings.Join(e.Names, ", ")
 	if e.Exit {
-		as = " as exit"
+		what = "not used as exit"
 	}
-	return fmt.Sprintf("%d without%s: %s", e.Nodes, as, e.Reason)
+	if e.Nodes == 1 {
+		nodes = "node"
+	}
+	if len(e.Names) < e.Nodes {
+		names += ", …"
+	}
+	return fmt.Sprintf("%s: %s: %d %s (%s)", what, e.Reason, e.Nodes, nodes, names)
 }
 
 func printRoute(out io.Writer, v client.RouteView) error {
@@ -182,19 +189,7 @@ func printRoute(out io.Writer, v client.RouteView) error {
 		fmt.Fprintln(out)
 	}
 	for _, e := range v.Excluded {
-		what := "not used"
-		if e.Exit {
-			what = "not used as exit"
-		}
-		names := strings.Join(e.Names, ", ")
-		if len(e.Names) < e.Nodes {
-			names += ", …"
-		}
-		nodes := "nodes"
-		if e.Nodes == 1 {
-			nodes = "node"
-		}
-		fmt.Fprintf(out, "%s: %s: %d %s (%s)\n", what, e.Reason, e.Nodes, nodes, names)
+		fmt.Fprintln(out, excludedText(e))
 	}
 	return nil
 }

@@ -49,9 +49,9 @@ func (e *NoRouteError) Error() string {
 		return fmt.Sprintf("%s of %d nodes to %s %s", ErrNoRoute, e.Nodes, e.Destination, Relaxations(all, func(c string) string { return c }))
 	}
 	if e.Exits == 0 {
-		return fmt.Sprintf("%s: none of the network's nodes allows %s and may be used", ErrNoExit, e.Destination)
+		return fmt.Sprintf("%s: no node that may be used allows %s", ErrNoExit, e.Destination)
 	}
-	return fmt.Sprintf("%s: no %d linked nodes of different owners and networks lead to one of the %d exits that may be used for %s; dropping one requirement alone does not help", ErrNoRoute, e.Nodes, e.Exits, e.Destination)
+	return fmt.Sprintf("%s: no %d linked nodes of different owners, groups and networks (/16, in IPv6 /32) lead to one of the %d exits that may be used for %s; dropping one requirement alone does not help", ErrNoRoute, e.Nodes, e.Exits, e.Destination)
 }
 
 // Relaxations says which parts of a request are each alone in the way, in one

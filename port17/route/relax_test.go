@@ -46,7 +46,7 @@ func TestRelaxed(t *testing.T) {
 		{Request{Requirements: Requirements{Padding: 10}}, "Padding: offers padding of 10 cells"},
 		{Request{Exclude: excluded}, "Exclude: that failed recently"},
 		{Request{Entries: ids(1), Requirements: Requirements{AvoidASNs: []uint32{64501}}}, "AvoidASNs Entries: begins at entry " + m.Nodes[1].ID.Short()},
-		{Request{Requirements: Requirements{Padding: 10, Delay: 2 * time.Second}}, ": no route: no exit: none of the network's nodes allows"},
+		{Request{Requirements: Requirements{Padding: 10, Delay: 2 * time.Second}}, ": no route: no exit: no node that may be used allows"},
 	} {
 		test.r.Destination = web()
 		_, err := f.Find(test.r)
