@@ -40,7 +40,9 @@ func (*witnessInit) Help() string {
 	return "A witness makes sure that a network has one log of its maps, which only grows. Then nobody can be shown " +
 		"another map than all others see, even if every authority wants it.\n\n" +
 		"It should be run by somebody else than the authorities, on another machine. What is printed goes into the " +
-		"network's file, with witness_threshold = N above it: so many witnesses have to have seen the log that a map is in."
+		"network's file, for which port17 authority network takes it with --witness; or by hand, with witness_threshold = N at " +
+		"the top of the file: so many witnesses have to have seen the log that a map is in.\n\n" +
+		"Example: port17 witness init --name witness.example.org --url https://witness.example.org > witness.toml"
 }
 
 // Run makes the key. It never replaces one: every network would have to publish
