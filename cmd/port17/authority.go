@@ -80,6 +80,7 @@ func (c *authorityInit) Run(ctx context.Context, io command.IO) error {
 	if err := keyfile.Save(path, key, keyfile.Options{Passphrase: passphrase}); err != nil {
 		return err
 	}
-	fmt.Fprintf(io.Out, "The network's file is %s: give it to nodes and clients.\nThe authority's key is %s: keep it secret, and a copy of it safe.\n", c.Out, path)
+	fmt.Fprintf(io.Out, "The network's file is %s: give it to nodes and clients, or, if there are other authorities, to who runs port17 authority network.\n"+
+		"The authority's key is %s: keep it secret, and a copy of it safe.\n", c.Out, path)
 	return nil
 }

@@ -20,7 +20,7 @@ import (
 
 type authorityRun struct {
 	State   string `help:"Folder of the authority." default:"/var/lib/port17/authority" type:"path" placeholder:"DIR"`
-	Network string `help:"The network's file, which names this authority. Without it, the one that init has left in the folder: of a network without other authorities." type:"path" placeholder:"FILE"`
+	Network string `help:"The network's file, which names this authority. It is kept in the folder for the next time, and for what the operator says. Without it, the one in the folder; init leaves one of a network without other authorities." type:"path" placeholder:"FILE"`
 	Listen  string `help:"Address and port on which nodes, clients and other authorities are answered." default:"127.0.0.1:8120" placeholder:"ADDR"`
 
 	Probe        bool     `help:"Test whether nodes can be reached, and leave out those that can't. On unless --no-probe." default:"true" negatable:""`
@@ -74,6 +74,9 @@ func (c *authorityRun) Run(ctx context.Context, io command.IO) (err error) {
 	a, err := authority.New(ctx, config)
 	if err != nil {
 		return errors.Join(err, l.Close())
+	}
+	if err := network.Save(filepath.Join(c.State, authorityNetFile)); err != nil {
+		return errors.Join(err, l.Close(), a.Close())
 	}
 	fmt.Fprintf(io.Out, "ready http=%s\n", l.Addr())
 	notify(systemd.Ready, log)

@@ -22,7 +22,7 @@ import (
 // speaker is an operator of an authority, who says something by hand.
 type speaker struct {
 	State   string `help:"Folder of the authority, which holds its key." default:"/var/lib/port17/authority" type:"path" placeholder:"DIR"`
-	Network string `help:"The network's file. Without it, the one that init has left in the folder." type:"path" placeholder:"FILE"`
+	Network string `help:"The network's file. Without it, the one in the folder, with which the authority runs." type:"path" placeholder:"FILE"`
 	passphraseFile
 }
 
