@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,6 +20,9 @@ import (
 
 // defaultSocket is where the commands that ask a client look for one.
 const defaultSocket = "/run/port17/client.sock"
+
+// slowStart is after how long a client says that it still waits.
+const slowStart = 3 * time.Second
 
 type clientCommand struct {
 	Network  string        `help:"The network's file." required:"" type:"existingfile" placeholder:"FILE"`
@@ -71,28 +75,35 @@ func (c *clientCommand) Run(ctx context.Context, io command.IO) error {
 	if err != nil {
 		return errors.Join(err, proxies.close(), api.Close())
 	}
-	wait, cancel := context.WithTimeoutCause(ctx, c.Wait, fmt.Errorf("not within %s", c.Wait))
-	err = client.Ready(wait)
-	cancel()
-	if err != nil {
-		return errors.Join(err, proxies.close(), api.Close(), client.Close())
-	}
-	unlink := offerSocket(socket)
-	defer unlink()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var following sync.WaitGroup
-	following.Go(func() { locations.Follow(ctx, geoInterval, log) })
 	served := make(chan error, 1)
 	go func() {
 		served <- serveHTTP(ctx, api, client.Handler(), log)
 		stop()
 	}()
+	unlink := offerSocket(socket)
+	defer unlink()
+	if err := c.await(ctx, client, log); err != nil {
+		stop()
+		return errors.Join(err, proxies.close(), <-served, client.Close())
+	}
+	var following sync.WaitGroup
+	following.Go(func() { locations.Follow(ctx, geoInterval, log) })
 	fmt.Fprintf(io.Out, "ready socks=%s api=%s\n", proxies, socket)
 	err = proxies.serve(ctx, client)
 	stop()
 	following.Wait()
 	return errors.Join(err, <-served, client.Close())
+}
+
+// await waits until the client can be used. Meanwhile port17 status is answered.
+func (c *clientCommand) await(ctx context.Context, client *client.Client, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.Wait, fmt.Errorf("not within %s", c.Wait))
+	defer cancel()
+	slow := time.AfterFunc(slowStart, func() { log.Info("the client waits for the network", "at_most", c.Wait) })
+	defer slow.Stop()
+	return client.Ready(ctx)
 }
 
 // listenAPI listens on a socket in the client's folder that only its owner can
