@@ -53,7 +53,7 @@ type nodeOptions struct {
 	MaxPadding     int               `help:"Cells of 4 kB a second, up to 1000, with which it pads a circuit that asks for it; 64 of them at most at that rate. 0 for none." default:"100" toml:"max_padding"`
 	Metrics        string            `help:"Address and port of this machine on which Prometheus gets the node's metrics, such as 127.0.0.1:9117." placeholder:"ADDR" toml:"metrics"`
 	MirrorListen   string            `help:"Address and port on which anybody gets the network's map from the node, in plain HTTP; everything in it is signed. Circuits get it without that, too." name:"mirror-listen" placeholder:"ADDR" toml:"mirror_listen"`
-	Drain          span              `help:"How long circuits that the node has may go on when it is told to stop. A second signal ends it at once." default:"60s" toml:"drain"`
+	Drain          span              `help:"How long circuits that the node has may go on when it is told to stop. A second signal ends it at once." default:"1m" toml:"drain"`
 	Trace          bool              `help:"Trace the paths to neighbours once a day, and publish which networks and countries they cross, as far as the location databases know." default:"true" negatable:"" toml:"trace"`
 	geoFiles
 	passphraseFile

@@ -85,7 +85,13 @@ func (s *span) UnmarshalText(b []byte) error {
 }
 
 // String returns what UnmarshalText reads.
-func (s span) String() string { return time.Duration(s).String() }
+func (s span) String() string {
+	text := time.Duration(s).String()
+	if short, ok := strings.CutSuffix(text, "m0s"); ok {
+		return short + "m"
+	}
+	return text
+}
 
 // An amount is a number of bytes, written as 500kB, 10MB, 1.5GB or 2TB.
 type amount uint64
