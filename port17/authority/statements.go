@@ -43,7 +43,9 @@ func (s *statements) put(next netmap.Statement) (forgotten []digest, isNew bool,
 			later = other.Date
 		}
 	}
-	inForce := s.network.Stand(append(slices.Clone(s.all), next), later).InForce()
+	// What counts today stays until the date of what takes its place.
+	with := append(slices.Clone(s.all), next)
+	inForce := union(s.network.Stand(with, time.Now()).InForce(), s.network.Stand(with, later).InForce())
 	if !slices.ContainsFunc(inForce, same) {
 		return nil, false, errors.New("a newer statement of the authority about the same is known")
 	}
@@ -61,6 +63,13 @@ func (s *statements) put(next netmap.Statement) (forgotten []digest, isNew bool,
 	}
 	s.all = inForce
 	return forgotten, true, nil
+}
+
+// union returns the statements of both lists, each once.
+func union(a, b []netmap.Statement) []netmap.Statement {
+	all := append(slices.Clone(a), b...)
+	slices.SortFunc(all, func(a, b netmap.Statement) int { return bytes.Compare(a.Signed, b.Signed) })
+	return slices.CompactFunc(all, func(a, b netmap.Statement) bool { return bytes.Equal(a.Signed, b.Signed) })
 }
 
 func countOf(all []netmap.Statement, authority int) (n int) {

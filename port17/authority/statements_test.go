@@ -108,3 +108,35 @@ func TestStatementsRefused(t *testing.T) {
 		c.state(0, c.judge(1, id(3), netmap.Suspend, "of another authority"))
 	})
 }
+
+// What an operator says with a clock that is ahead does not count before its
+// date, and what was said before that does until then.
+func TestStatementOfLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCouncil(t, 3, 2)
+		c.state(0, c.judge(0, id(1), netmap.Suspend, "it changes pages"))
+		c.state(1, c.judge(1, id(1), netmap.Suspend, "it changes pages"))
+		s := c.members[0].schedule
+		time.Sleep(time.Until(s.next(time.Now()).Add(-time.Minute)))
+		signer, err := NewSigner("test", c.keys[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		later := &netmap.Moderation{Network: "test", Node: id(1), Action: netmap.Restore, Date: time.Now().Add(5 * time.Minute), Reason: "it was repaired"}
+		signed, err := later.Sign(signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.state(2, signed)
+		c.publish(1, 0, 1, 2)
+		c.stop(1) // what it knows is read again
+		c.start(1)
+		c.period()
+		c.agree(0)
+		c.publish(1, 0, 1, 2)
+		c.period()
+		if m := c.agree(1); len(m.Notices) != 2 {
+			t.Errorf("%d statements", len(m.Notices))
+		}
+	})
+}
