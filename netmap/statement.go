@@ -1,6 +1,7 @@
 package netmap
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -146,8 +147,8 @@ func (n *Network) OpenStatement(signed []byte) (Statement, error) {
 		}
 		// It has one form: one signature and nothing else.
 		only := fmt.Sprintf("%s\n— %s %s\n", opened.Text, opened.Sigs[0].Name, opened.Sigs[0].Base64)
-		if only != string(signed) {
-			return Statement{}, fmt.Errorf("%w: it has more than one signature", ErrStatement)
+		if _, err := base64.StdEncoding.Strict().DecodeString(opened.Sigs[0].Base64); err != nil || only != string(signed) {
+			return Statement{}, fmt.Errorf("%w: it has more than one signature, or one in another form", ErrStatement)
 		}
 		s, err := parseStatement(opened.Text)
 		if err != nil {

@@ -82,8 +82,13 @@ func TestBadStatements(t *testing.T) {
 	good := canary.String()
 	twice := sign(good, signers[0])
 	twice = append(twice, twice[bytes.LastIndex(twice, []byte("— ")):]...)
+	bits := sign(good, signers[0]) // 68 bytes leave two bits over in base64
+	at := bytes.LastIndexByte(bits, '=') - 1
+	alphabet := "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	bits[at] = alphabet[strings.IndexByte(alphabet, bits[at])+1]
 	for name, signed := range map[string][]byte{
 		"empty":          nil,
+		"bits left over": bits,
 		"stranger":       sign(good, others[0]),
 		"two":            sign(good, signers...),
 		"and a stranger": sign(good, signers[0], others[0]),
