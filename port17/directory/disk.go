@@ -65,7 +65,7 @@ func (c *Client) saveLocked() error {
 	if err := os.MkdirAll(c.config.State, 0o700); err != nil {
 		return err
 	}
-	if err := c.write(seenFile, c.seen.encode()); err != nil {
+	if err := c.writeSeen(); err != nil {
 		return err
 	}
 	return c.write(mapFile, c.held.signed)
@@ -97,4 +97,19 @@ func (c *Client) write(name string, b []byte) error {
 		return err
 	}
 	return os.Rename(temp, c.path(name))
+}
+
+// writeSeen replaces the list of what was seen. It is on disk before it takes the
+// old one's place: after a power cut an empty one would let in old maps.
+func (c *Client) writeSeen() error {
+	temp := c.path(seenFile + ".new")
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(c.seen.encode())
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temp, c.path(seenFile))
 }
