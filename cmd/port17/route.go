@@ -160,7 +160,11 @@ func excludedText(e route.Exclusion) string {
 }
 
 func printRoute(out io.Writer, v client.RouteView) error {
-	fmt.Fprintf(out, "to %s, about %s there and back\n\n", v.Destination, round(v.Cost))
+	fmt.Fprintf(out, "to %s, about %s there and back\n", v.Destination, round(v.Cost))
+	if v.Last != nil {
+		fmt.Fprintf(out, "it was in %s %s ago, as the exit %s said\n", placeText(*v.Last), time.Since(v.Last.At).Round(time.Second), v.Last.Exit)
+	}
+	fmt.Fprintln(out)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for i, h := range v.Route {
 		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", i+1, h.Name, h.ID.Short(), h.Owner, h.Country)
@@ -192,6 +196,16 @@ func printRoute(out io.Writer, v client.RouteView) error {
 		fmt.Fprintln(out, excludedText(e))
 	}
 	return nil
+}
+
+func placeText(p client.LastPlace) string {
+	switch {
+	case p.ASN == 0:
+		return p.Country
+	case p.Country == "":
+		return fmt.Sprintf("AS%d", p.ASN)
+	}
+	return fmt.Sprintf("%s, AS%d", p.Country, p.ASN)
 }
 
 func round(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }

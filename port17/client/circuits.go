@@ -40,7 +40,7 @@ func (c *Client) shared(ctx context.Context, n need) (*shared, error) {
 
 func (c *Client) newShared(g group, r route.Request, l *link.Link, w way) *shared {
 	now := time.Now()
-	return &shared{client: c, group: g, request: r, link: l, hops: w.hops, crossed: w.crossed, guarded: g.level >= route.High, cover: g.cover, made: now, idle: now}
+	return &shared{client: c, group: g, request: r, link: l, hops: w.hops, crossed: w.crossed, expected: w.expected, guarded: g.level >= route.High, cover: g.cover, made: now, idle: now}
 }
 
 // reuse returns a circuit that does what is needed, and counts the connection.

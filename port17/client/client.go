@@ -40,8 +40,8 @@ type Config struct {
 	// Ahead is how many circuits are built before they are asked for, at most;
 	// 0 means 6, and less none. Without recent connections there are none.
 	Ahead int
-	// Geo tells in which country a destination's address is, for requests that
-	// don't say it. Nil knows nothing.
+	// Geo tells in which country and network a destination's address is, for
+	// requests that don't say it. Nil knows nothing.
 	Geo *geo.DB
 	// StopWithoutCanary builds no circuits while an authority's canary is missing,
 	// out of date or withdrawn. The map is still followed.
@@ -59,6 +59,7 @@ type Client struct {
 	entries   *entries
 	failures  *failures
 	plain     plain
+	memory    memory
 	slots     chan struct{} // one for each association of SOCKS users
 	stop      context.CancelFunc
 	running   sync.WaitGroup
@@ -243,10 +244,18 @@ func (c *Client) Explain(r Request) (route.Explanation, error) {
 	n := c.need(r, t)
 	n.request.Exclude, n.request.EntryRTT = c.failures.now(), c.entries.rtt()
 	n.request.Entries = c.sample.chosen(n.request.Exclude)
-	if with, ok := c.withLastExit(n.request, n.group); ok {
-		if e, err := f.Explain(with); err == nil {
-			return e, nil
+	with, ok := c.withLastExit(n.request, n.group)
+	if !ok {
+		return f.Explain(n.request)
+	}
+	kept, err := f.Explain(with)
+	if err != nil {
+		return f.Explain(n.request)
+	}
+	if elsewhere, ok := mayLeave(n.request); ok {
+		if other, err := f.Explain(elsewhere); err == nil && muchNearer(other.Chosen, kept.Chosen) {
+			return other, nil
 		}
 	}
-	return f.Explain(n.request)
+	return kept, nil
 }

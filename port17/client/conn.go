@@ -105,7 +105,7 @@ func (c *Conn) start(early []byte) (now bool) {
 		now = true
 		c.looked.Store(early != nil)
 		if c.err = c.leaveExposed(early); c.err == nil {
-			c.stream, c.err = c.on.Load().open(c.need.target, early)
+			c.stream, c.err = c.on.Load().open(c.need, early)
 		}
 		if c.err == nil {
 			c.deadlines.apply(c.stream)

@@ -25,6 +25,9 @@
 // again or another way; the node at fault is left out for a while, so that the
 // next connection takes another route.
 //
+// Where a name is, and how far destinations are from exits, each group of
+// connections learns for itself: its next circuit has an exit that is near.
+//
 // Circuits are mixed and padded for connections that ask for it, and at the level
 // extreme: connections share one only if they want the same of it.
 //

@@ -57,7 +57,11 @@ func (c *Client) serveRoute(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	default:
-		answer(w, ViewRoute(q.Get("destination"), e))
+		v := ViewRoute(q.Get("destination"), e)
+		if last, ok := c.LastPlace(request); ok {
+			v.Last = &last
+		}
+		answer(w, v)
 	}
 }
 

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"safing/netmap"
@@ -11,10 +12,23 @@ import (
 	"safing/port17/route"
 )
 
+const (
+	// An exit is left for one from which the answer comes so much sooner, and by
+	// a part of the time.
+	worthLeaving     = 50 * time.Millisecond
+	worthLeavingPart = 4
+	// triedExits is how many exits are tried for being near to a place: a
+	// destination that is slow seems to be far from each.
+	triedExits = 3
+)
+
 // A way is the hops of a circuit, and what the links between them cross.
 type way struct {
 	hops    []circuit.Hop
 	crossed []*netmap.Crossed
+	// expected is how long it takes to the exit and back, as far as the map and
+	// the link to the entry say.
+	expected time.Duration
 }
 
 // plan returns the way of a new circuit for the group.
@@ -24,7 +38,7 @@ func (c *Client) plan(ctx context.Context, f *route.Finder, r route.Request, g g
 	if err != nil {
 		return way{}, err
 	}
-	w := way{hops: make([]circuit.Hop, len(found.Nodes)), crossed: found.Crossed}
+	w := way{hops: make([]circuit.Hop, len(found.Nodes)), crossed: found.Crossed, expected: found.Parts.Entry + found.Parts.Links + found.Parts.Load}
 	now := time.Now()
 	for i, n := range found.Nodes {
 		n = c.newest(g, n)
@@ -60,14 +74,46 @@ func (c *Client) enterBy(f *route.Finder, r route.Request, g group) (found route
 	return found, err
 }
 
-// stable prefers the exit that the group has used last.
+// stable prefers the exit that the group has used last, so that destinations
+// see few, unless it is far from this one.
 func (c *Client) stable(f *route.Finder, r route.Request, g group) (route.Route, error) {
-	if with, ok := c.withLastExit(r, g); ok {
-		if found, err := f.Find(with); err == nil {
-			return found, nil
+	with, ok := c.withLastExit(r, g)
+	if !ok {
+		return f.Find(r)
+	}
+	kept, err := f.Find(with)
+	if err != nil {
+		return f.Find(r)
+	}
+	if elsewhere, ok := mayLeave(r); ok {
+		if other, err := f.Find(elsewhere); err == nil && muchNearer(other, kept) {
+			return other, nil
 		}
 	}
-	return f.Find(r)
+	return kept, nil
+}
+
+// mayLeave is the request for an exit that would be nearer than the last one. It
+// returns false if that does not matter, or nothing is known of it.
+func mayLeave(r route.Request) (route.Request, bool) {
+	if r.Level == route.Extreme || r.Country == "" && len(r.ExitRTT) == 0 {
+		return r, false
+	}
+	if len(r.ExitRTT) < triedExits {
+		return r, true
+	}
+	var tried []netmap.NodeID
+	for id := range r.ExitRTT {
+		if len(r.Exits) == 0 || slices.Contains(r.Exits, id) {
+			tried = append(tried, id)
+		}
+	}
+	r.Exits = tried
+	return r, len(tried) > 0
+}
+
+func muchNearer(other, kept route.Route) bool {
+	return kept.Cost-other.Cost > max(worthLeaving, other.Cost/worthLeavingPart)
 }
 
 // withLastExit is the request for the exit that the group has used last, if that

@@ -24,7 +24,7 @@ type Request struct {
 	// Level is how tough the route is; the client's if zero.
 	Level route.Level
 	// Country is where the destination is; empty if not known, or if Config.Geo
-	// is to tell.
+	// is to tell. Of a name that is where it was the last time.
 	Country string
 	// Shape is how the circuit is padded; the client's if none.
 	Shape shape.Shape
@@ -54,6 +54,7 @@ type group struct {
 type need struct {
 	group   group
 	target  cell.Target
+	country string // of the destination, as far as the connection's request says
 	request route.Request
 }
 
@@ -61,16 +62,15 @@ func (c *Client) need(r Request, t cell.Target) need {
 	level := max(r.Level, c.config.Level)
 	cover := c.cover(r, level)
 	coverable(&r.Requirements, cover)
-	country := r.Country
-	if country == "" {
-		country = c.config.Geo.Country(t.Addr)
-	}
 	r.Unencrypted = r.Unencrypted || c.plain.expects(t)
+	g := group{app: r.App, isolation: r.Isolation, level: level, cover: cover}
+	at := c.where(g, t, r.Country)
 	return need{
-		group:  group{app: r.App, isolation: r.Isolation, level: level, cover: cover},
-		target: t,
+		group:   g,
+		target:  t,
+		country: r.Country,
 		request: route.Request{
-			Destination: netip.AddrPortFrom(t.Addr, t.Port), Country: country, ASN: c.config.Geo.ASN(t.Addr),
+			Destination: netip.AddrPortFrom(t.Addr, t.Port), Country: at.country, ASN: at.asn, ExitRTT: c.memory.rtts(g, at),
 			Level: level, Requirements: r.Requirements,
 		},
 	}

@@ -31,8 +31,9 @@ type shared struct {
 	link   *link.Link
 	hops   []circuit.Hop
 	// crossed is what the links between the hops cross.
-	crossed []*netmap.Crossed
-	made    time.Time // when it was planned
+	crossed  []*netmap.Crossed
+	expected time.Duration // to the exit and back
+	made     time.Time     // when it was planned
 	// guarded keeps destination and data out of the first flight, which only
 	// the nodes' prekeys protect.
 	guarded bool
@@ -193,13 +194,17 @@ func (s *shared) build() (*circuit.Circuit, error) {
 }
 
 // open opens a stream. The first one builds the circuit.
-func (s *shared) open(t cell.Target, early []byte) (*stream.Stream, error) {
+func (s *shared) open(n need, early []byte) (*stream.Stream, error) {
 	s.mu.Lock()
-	to, err := s.openLocked(t, early)
-	unbuilt := s.circuit == nil
+	a := s.askLocked(n, early)
+	to, err := s.openLocked(n.target, early)
+	c := s.circuit
 	s.mu.Unlock()
-	if unbuilt { // else it has blamed somebody itself
+	if c == nil { // else it has blamed somebody itself
 		s.blame(err)
+	}
+	if err == nil {
+		s.await(to, c, a)
 	}
 	return to, err
 }

@@ -55,7 +55,9 @@ type CircuitView struct {
 type RouteView struct {
 	Destination string        `json:"destination"`
 	Route       []HopInfo     `json:"route"`
-	Cost        time.Duration `json:"cost"` // estimated round trip to the exit, nanoseconds
+	Cost        time.Duration `json:"cost"` // estimated time until the first byte, nanoseconds
+	// Last is where the name was the last time, if there was one.
+	Last *LastPlace `json:"last_place,omitempty"`
 	route.Explanation
 }
 

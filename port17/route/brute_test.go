@@ -198,11 +198,11 @@ func distance(q *Request, exit netmap.Node) time.Duration {
 		return rtt
 	}
 	to, known := geo.CountryPlace(q.Country)
-	if !known {
+	if !known && len(q.ExitRTT) == 0 {
 		return 0
 	}
 	far := 100 * time.Millisecond
-	if from, ok := geo.CountryPlace(exit.Country); ok {
+	if from, ok := geo.CountryPlace(exit.Country); ok && known {
 		far = geo.RTT(from, to)
 	}
 	if q.ASN != 0 && q.ASN == exit.ASN {

@@ -73,7 +73,9 @@ type Request struct {
 	// to a few shows itself to few.
 	Entries []netmap.NodeID
 	// EntryRTT is what the client has measured, and ExitRTT what exits have, to
-	// the destination or near to it. That counts instead of estimates.
+	// the destination or near to it. That counts instead of estimates. Where
+	// Country is not known, exits that were not measured are taken to be as far as
+	// from one continent to the next.
 	EntryRTT map[netmap.NodeID]time.Duration
 	ExitRTT  map[netmap.NodeID]time.Duration
 	// WithoutKeys lets nodes be on the route whose keys are not known. No circuit

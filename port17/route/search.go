@@ -146,8 +146,11 @@ func allows(p *netmap.ExitPolicy, r *Request) bool {
 // what came with the first flight.
 func (s *search) away(i int32, x *exit) cost {
 	c := cost(0)
-	if s.row != nil {
+	switch {
+	case s.row != nil:
 		c = s.row[x.country]
+	case s.measured != nil: // else what is measured would seem to be far
+		c = unknownAway
 	}
 	if x.asn == s.r.ASN && x.asn != 0 { // it goes no detours
 		c = min(max(c/2, leastAway), c)

@@ -7,7 +7,8 @@ import (
 
 // An answer is what the origin's end keeps of how the stream began.
 type answer struct {
-	network netip.Prefix // that the exit has named
+	up      bool         // the exit has connected
+	network netip.Prefix // that it has named
 	at      time.Time    // of the first bytes from the other side
 	hook    func(network netip.Prefix, at time.Time)
 }
@@ -25,20 +26,17 @@ func (s *Stream) Connected(to netip.Addr) {
 // Opened is closed when the exit says that it has connected.
 func (s *Stream) Opened() <-chan struct{} { return s.up }
 
-// OnAnswer sets what is called, once, when the other side's first bytes have come:
-// with the network (/24 or /48) of the address that the exit says it has connected
-// to, not valid if it does not say, and when the bytes came. It must not block,
-// nor call the circuit.
+// OnAnswer sets what is called, once, when the exit has connected and the first
+// bytes have come: with the network (/24 or /48) of the address that the exit says
+// it has connected to, not valid if it does not say, and when the bytes came. It
+// must not block, nor call the circuit. Nobody reads the bytes before it returns,
+// unless they came before it was set, or before the exit's word.
 func (s *Stream) OnAnswer(f func(network netip.Prefix, at time.Time)) {
 	s.mu.Lock()
-	a := s.answer
-	if a.at.IsZero() {
-		s.answer.hook = f
-	}
+	s.answer.hook = f
+	call := s.answer.whole()
 	s.mu.Unlock()
-	if !a.at.IsZero() {
-		f(a.network, a.at)
-	}
+	call()
 }
 
 // connected notes that the exit has connected the stream. Only its first word
@@ -46,22 +44,33 @@ func (s *Stream) OnAnswer(f func(network netip.Prefix, at time.Time)) {
 func (s *Stream) connected(network netip.Prefix) {
 	s.upOnce.Do(func() {
 		s.mu.Lock()
-		s.answer.network = network
+		s.answer.up, s.answer.network = true, network
+		call := s.answer.whole()
 		s.mu.Unlock()
+		call()
 		close(s.up)
 	})
 }
 
-// answeredLocked notes that bytes have come and returns what to call.
-func (s *Stream) answeredLocked() (call func()) {
-	a := &s.answer
-	if s.mux.config.Accept != nil || !a.at.IsZero() {
-		return nil
+// answered notes that bytes have come.
+func (s *Stream) answered() {
+	s.mu.Lock()
+	if !s.answer.at.IsZero() {
+		s.mu.Unlock()
+		return
 	}
-	a.at = s.mux.now()
+	s.answer.at = s.mux.now()
+	call := s.answer.whole()
+	s.mu.Unlock()
+	call()
+}
+
+// whole returns what is to be called now.
+func (a *answer) whole() (call func()) {
 	f, network, at := a.hook, a.network, a.at
-	if a.hook = nil; f == nil {
-		return nil
+	if f == nil || !a.up || at.IsZero() {
+		return func() {}
 	}
+	a.hook = nil
 	return func() { f(network, at) }
 }

@@ -7,17 +7,12 @@ import (
 // receive takes data of the stream. It may keep own, in which data begins at
 // start.
 func (s *Stream) receive(data []byte, own *cell.Buf, start int) (kept bool, err error) {
-	var answered func()
+	if len(data) > 0 && s.mux.config.Accept == nil {
+		s.answered() // before anybody reads it
+	}
 	s.mu.Lock()
-	kept, err = s.receiveLocked(data, own, start)
-	if s.got > 0 && err == nil {
-		answered = s.answeredLocked()
-	}
-	s.mu.Unlock()
-	if answered != nil {
-		answered()
-	}
-	return kept, err
+	defer s.mu.Unlock()
+	return s.receiveLocked(data, own, start)
 }
 
 func (s *Stream) receiveLocked(data []byte, own *cell.Buf, start int) (kept bool, err error) {
