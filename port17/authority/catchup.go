@@ -28,7 +28,11 @@ func (a *Authority) follow(ctx context.Context, p *peer) {
 	for ctx.Err() == nil {
 		if a.behind(time.Now()) {
 			err := a.catchUp(ctx, p)
-			if err != nil && !failed && ctx.Err() == nil {
+			switch {
+			case err == nil || failed || ctx.Err() != nil:
+			case errors.Is(err, errSplit): // it does not heal by itself
+				a.log.Error("the newest map of an authority was not taken", "authority", p.url, "error", err)
+			default:
 				a.log.Info("the newest map of an authority was not taken", "authority", p.url, "error", err)
 			}
 			failed = err != nil

@@ -3,6 +3,7 @@ package authority
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,8 +11,9 @@ import (
 )
 
 const (
-	maxQueued   = 4096 // objects for one peer
-	maxAttempts = 4    // to send a batch
+	maxQueued   = 4096     // objects for one peer
+	maxWaiting  = 32 << 20 // bytes of them
+	maxAttempts = 4        // to send a batch
 	gatherFor   = 50 * time.Millisecond
 )
 
@@ -26,6 +28,7 @@ type forwarder struct {
 
 	mu     sync.Mutex
 	queue  []parcel
+	size   int // bytes
 	lost   int
 	filled chan struct{} // a token when there is something in the queue
 }
@@ -37,11 +40,13 @@ func newForwarder(p *peer, network string, self note.Signer, log *slog.Logger) *
 // add puts an object into the queue; the oldest gives way.
 func (f *forwarder) add(p parcel) {
 	f.mu.Lock()
-	if len(f.queue) >= maxQueued {
+	f.queue, f.size = append(f.queue, p), f.size+len(p.Signed)
+	for len(f.queue) > maxQueued || f.size > maxWaiting {
+		f.size -= len(f.queue[0].Signed)
+		f.queue[0] = parcel{} // else the list keeps it
 		f.queue = f.queue[1:]
 		f.lost++
 	}
-	f.queue = append(f.queue, p)
 	f.mu.Unlock()
 	select {
 	case f.filled <- struct{}{}:
@@ -54,7 +59,11 @@ func (f *forwarder) take() (batch []parcel, lost int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := min(len(f.queue), maxBatch)
-	batch, f.queue = f.queue[:n:n], f.queue[n:]
+	batch = slices.Clone(f.queue[:n])
+	f.queue = slices.Delete(f.queue, 0, n)
+	for _, p := range batch {
+		f.size -= len(p.Signed)
+	}
 	lost, f.lost = f.lost, 0
 	return batch, lost
 }

@@ -13,8 +13,10 @@ import (
 	"safing/netmap"
 )
 
-// keptMaps is how many maps are kept on disk.
-const keptMaps = 32
+const (
+	keptMaps  = 32 // on disk
+	maxProofs = 64 // that one authority is hostile: one would be enough
+)
 
 // errSplit means that enough authorities have signed a log that is not ours.
 var errSplit = errors.New("there are two logs of maps: authorities or their keys are hostile")
@@ -187,7 +189,9 @@ func (s *store) putEquivocation(ctx context.Context, first, second ballot) error
 	if err != nil {
 		return err
 	}
-	_, err = s.db.ExecContext(ctx, "INSERT OR IGNORE INTO equivocations VALUES (?, ?, ?, ?)", first.period.Unix(), first.author, a, b)
+	_, err = s.db.ExecContext(ctx, `INSERT OR IGNORE INTO equivocations
+SELECT ?, ?, ?, ? WHERE (SELECT count(*) FROM equivocations WHERE author = ?) < ?`,
+		first.period.Unix(), first.author, a, b, first.author, maxProofs)
 	if err != nil {
 		return fmt.Errorf("keep the proof that an authority is hostile: %w", err)
 	}
