@@ -80,7 +80,7 @@ func (m *federation) testPart(t *testing.T) {
 	})
 	t.Logf("parted for %v: here %d maps, at most %v apart, and the other half off the map after %v; there map %d for %v, and then %q",
 		since(cut), last.Sequence-before.Sequence, gap, forgotten, status.Sequence, heldUntil.Sub(cut).Round(100*time.Millisecond), status.Problem)
-	if last.Sequence < before.Sequence+3 || gap > 2*shortPeriod {
+	if last.Sequence < before.Sequence+3 || gap > 3*shortPeriod {
 		t.Errorf("%d new maps, at most %v apart", last.Sequence-before.Sequence, gap)
 	}
 	if now := m.client.Map(); len(now.Nodes) != half || m.firstHalf(now) != half {
