@@ -170,8 +170,35 @@ func (m *federation) dial(app string) (*client.Conn, error) {
 	return c, c.SetDeadline(time.Time{})
 }
 
-// A node that joins is on the map of the period that begins after it was probed,
-// and with its links on the next one.
+// follow waits for a map with something, and returns it with the last one without.
+// Authorities that are busy may miss a period, so what is late is told by that:
+// no map may still lack what was there in time.
+func (m *federation) follow(t *testing.T, what string, has func(*netmap.Map) bool) (without, with *netmap.Map) {
+	t.Helper()
+	until(t, what, func() error {
+		if with = m.client.Map(); has(with) {
+			return nil
+		}
+		without = with
+		return fmt.Errorf("not on map %d", with.Sequence)
+	})
+	return without, with
+}
+
+// inTime complains of a map without what was known so long before its period.
+func inTime(t *testing.T, what string, without *netmap.Map, known time.Time) {
+	t.Helper()
+	if after := periodOf(without).Sub(known); after > shortMargin+slack {
+		t.Errorf("%s: not on map %d, of the period that began %v later", what, without.Sequence, after)
+	}
+}
+
+// slack is for what happens between: changes within 0.2 s are published together,
+// and messages and busy cores take time, too.
+const slack = 700 * time.Millisecond
+
+// A node that joins is on the next map once the authorities have reached it, and
+// with its links on the one after that.
 func (m *federation) testJoin(t *testing.T) {
 	begun := time.Now()
 	if err := m.addNode(1, nodesOfPlace); err != nil {
@@ -179,30 +206,15 @@ func (m *federation) testJoin(t *testing.T) {
 	}
 	joined := m.nodes[len(m.nodes)-1]
 	ready := time.Now() // it publishes 0.2 s later
-	var listed, linked *netmap.Map
-	until(t, "the node's links are on the map", func() error {
-		now := m.client.Map()
-		n := linksOf(now, joined.id)
-		if n >= 0 && listed == nil {
-			listed = now
-		}
-		if n < 3 {
-			return fmt.Errorf("map %d has %d", now.Sequence, n)
-		}
-		linked = now
-		return nil
-	})
+	without, listed := m.follow(t, "the node", func(now *netmap.Map) bool { return linksOf(now, joined.id) >= 0 })
+	inTime(t, "a node that has joined", without, ready)
+	_, linked := m.follow(t, "its links", func(now *netmap.Map) bool { return linksOf(now, joined.id) >= 3 })
 	t.Logf("on the map after %v of its start, with %d links %v after it was ready: in the periods that began %v and %v after that",
 		since(begun), linksOf(linked, joined.id), since(ready), periodOf(listed).Sub(ready), periodOf(linked).Sub(ready))
-	if after := periodOf(linked).Sub(ready); after > 2*shortPeriod+publishSettle+probing {
-		t.Errorf("its links are on the map of the period that began %v after it was ready", after)
+	if linked.Sequence > listed.Sequence+1 {
+		t.Errorf("a node on map %d has links on map %d, want the next", listed.Sequence, linked.Sequence)
 	}
 }
-
-const (
-	publishSettle = 200 * time.Millisecond // changes within it are published at once
-	probing       = time.Second            // until the authorities have reached a new node
-)
 
 // A node that dies is on no new circuit, loses its links on the next map, and is
 // off the map when it has not published for three periods.
@@ -221,44 +233,32 @@ func (m *federation) testKill(t *testing.T) {
 	}
 	t.Logf("the circuit ended after %v", since(killed))
 	dialled, failed := 0, 0
-	var unlinked *netmap.Map
-	for unlinked == nil {
-		if now := m.client.Map(); linksOf(now, victim.id) <= 0 {
-			unlinked = now
+	linked, unlinked := m.follow(t, "its links are gone", func(now *netmap.Map) bool {
+		if linksOf(now, victim.id) <= 0 {
+			return true
 		}
 		conn, err := m.dial(fmt.Sprint("after", dialled))
-		dialled++
-		if err != nil {
+		if dialled++; err != nil {
 			t.Logf("a new circuit: %v", err)
 			failed++
-			continue
+			return false
 		}
+		defer conn.Close()
 		if slices.ContainsFunc(conn.Route(), func(h client.HopInfo) bool { return h.ID == victim.id }) {
 			t.Error("a new circuit uses the node that has died")
 		}
-		conn.Close()
-		if time.Since(killed) > patience {
-			t.Fatalf("the map still has its links after %v", since(killed))
-		}
-	}
+		return false
+	})
 	t.Logf("its links were gone from the client's map after %v, from that of the period that began after %v; until then %d circuits, %d of which failed",
 		since(killed), periodOf(unlinked).Sub(killed), dialled, failed)
-	if after := periodOf(unlinked).Sub(killed); after > shortPeriod+shortMargin+publishSettle+100*time.Millisecond {
-		t.Errorf("its links are gone from the map of the period that began %v after it died", after)
-	}
+	inTime(t, "that a node's links are gone", linked, killed)
 	if failed > 1 {
 		t.Errorf("%d new circuits failed", failed)
 	}
-	var gone *netmap.Map
-	until(t, "the node is off the map", func() error {
-		if gone = m.client.Map(); linksOf(gone, victim.id) >= 0 {
-			return fmt.Errorf("map %d has it", gone.Sequence)
-		}
-		return nil
-	})
+	listed, gone := m.follow(t, "the node is gone", func(now *netmap.Map) bool { return linksOf(now, victim.id) < 0 })
 	t.Logf("it was off the map of the period that began %v after it died", periodOf(gone).Sub(killed))
-	if after := periodOf(gone).Sub(killed); after > 4*shortPeriod+shortMargin {
-		t.Errorf("it is off the map of the period that began %v after it died", after)
+	if listed != nil {
+		inTime(t, "that a node is gone", listed, killed.Add(3*shortPeriod))
 	}
 }
 
