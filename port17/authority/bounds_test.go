@@ -11,8 +11,9 @@ import (
 // newest stays.
 func TestForwarderIsBounded(t *testing.T) {
 	f := newForwarder(nil, "test", nil, slog.New(slog.DiscardHandler))
+	large := make([]byte, 64<<10)
 	for range 3 * maxQueued {
-		f.add(parcel{kindDescriptor, make([]byte, 64<<10)})
+		f.add(parcel{kindDescriptor, large})
 	}
 	if f.size > maxWaiting || len(f.queue) != maxWaiting/(64<<10) {
 		t.Errorf("%d objects of %d bytes wait", len(f.queue), f.size)

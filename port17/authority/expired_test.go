@@ -4,7 +4,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"safing/netmap"
 )
+
+// shortLived makes maps run out sooner.
+func shortLived(c *council) { c.network.Validity = netmap.Duration(30 * time.Minute) }
 
 // A map that enough have signed and that has run out before it was out becomes
 // a leaf of the log that nobody is shown, and the next one follows it.
@@ -12,12 +17,12 @@ func TestCandidateExpires(t *testing.T) {
 	for _, size := range []struct{ n, k int }{{1, 1}, {3, 2}} {
 		synctest.Test(t, func(t *testing.T) {
 			w := new(attendant)
-			c := newCouncil(t, size.n, size.k, attended(w))
+			c := newCouncil(t, size.n, size.k, attended(w), shortLived)
 			all := c.running()
 			c.publish(1, all...)
 			c.period()
 			signed := c.members[0].pendingNow().header
-			for range 20 {
+			for range 4 {
 				c.publish(1, all...)
 				c.period()
 			}
