@@ -118,32 +118,42 @@ func size(count int, seed uint64) (Size, *World, *netmap.Map, error) {
 	return s, w, m, nil
 }
 
-// read does what a client does with a new map.
-func (s *Size) read(h netmap.Header, delta, old []byte, shards [][]byte) (*netmap.Map, error) {
+// read does what a client does with a new map, several times: the fastest one is
+// the least disturbed.
+func (s *Size) read(h netmap.Header, delta, old []byte, shards [][]byte) (m *netmap.Map, err error) {
 	before := memory()
-	began := time.Now()
-	body, err := netmap.Expand(delta, old)
-	if err != nil {
-		return nil, err
-	}
-	s.Expand = ms(time.Since(began))
-	began = time.Now()
-	m, err := netmap.DecodeMap(h, body)
-	if err != nil {
-		return nil, err
-	}
-	s.Decode = ms(time.Since(began))
-	began = time.Now()
-	for i, b := range shards {
-		if m, err = m.AddKeys(i, slices.Clone(b)); err != nil { // the map keeps it
+	for try := range readTries {
+		began := time.Now()
+		body, err := netmap.Expand(delta, old)
+		if err != nil {
 			return nil, err
 		}
+		expanded := time.Now()
+		if m, err = netmap.DecodeMap(h, body); err != nil {
+			return nil, err
+		}
+		decoded := time.Now()
+		for i, b := range shards {
+			if m, err = m.AddKeys(i, slices.Clone(b)); err != nil { // the map keeps it
+				return nil, err
+			}
+		}
+		checked := time.Now()
+		for _, t := range []struct {
+			least *float64
+			took  time.Duration
+		}{{&s.Expand, expanded.Sub(began)}, {&s.Decode, decoded.Sub(expanded)}, {&s.Check, checked.Sub(decoded)}} {
+			if try == 0 || ms(t.took) < *t.least {
+				*t.least = ms(t.took)
+			}
+		}
 	}
-	s.Check = ms(time.Since(began))
 	s.Memory = memory() - before
 	runtime.KeepAlive(old)
 	return m, nil
 }
+
+const readTries = 5
 
 // memory is how many bytes are in use.
 func memory() int {
