@@ -65,7 +65,11 @@ func (w *World) where(name string, is func(n *Node) bool) adversary {
 // owners are the greatest, by nodes, who act together.
 func (w *World) owners(count int) adversary {
 	great := greatestBy(w, func(n *Node) int { return n.Owner }, count)
-	return w.where(fmt.Sprintf("the %d greatest owners", count), func(n *Node) bool { return slices.Contains(great, n.Owner) })
+	name := "the greatest owner"
+	if count > 1 {
+		name = fmt.Sprintf("the %d greatest owners", count)
+	}
+	return w.where(name, func(n *Node) bool { return slices.Contains(great, n.Owner) })
 }
 
 // greatestAS is the network in which most nodes are.

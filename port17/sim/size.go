@@ -11,8 +11,7 @@ import (
 	"safing/tinker"
 )
 
-// What changes in an hour. Of Tor's relays about one in a hundred comes or goes;
-// the rest are guesses.
+// What changes in an hour: guesses.
 const (
 	hourlyChurn   = 0.01 // of nodes are replaced
 	hourlyLoads   = 0.30 // have another load
