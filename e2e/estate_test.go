@@ -24,6 +24,7 @@ type estate struct {
 	dir   string
 	wan   *wan.Switch
 	hosts map[netip.Addr]*netns.Namespace
+	exits int // how many of the last nodes are; 0 means one
 }
 
 func newEstate(t *testing.T, l wan.Link) *estate {
@@ -124,7 +125,7 @@ func (e *estate) start(host netip.Addr, args ...string) (*program, error) {
 
 const maxLog = 4000 // bytes of a program's log that are shown
 
-// Hosts of a small network. All nodes but the last are no exits.
+// Hosts of a small network. All nodes but the last ones are no exits.
 const (
 	linkPort      = 1717
 	authorityPort = 8120
@@ -159,7 +160,7 @@ func (e *estate) network(nodes int, before func()) (socks string) {
 	e.run(authorityHost, "authority", "run", "--state", state, "--listen", at)
 	for i := range nodes {
 		name, policy := fmt.Sprint("node", i), "none"
-		if i == nodes-1 {
+		if i >= nodes-max(e.exits, 1) {
 			policy = "accept 10.0.0.0/8:*"
 		}
 		e.run(nodeHost(i), "node", "--network", file, "--state", filepath.Join(e.dir, name), "--name", name, "--owner", "owner"+name,

@@ -86,7 +86,8 @@ func (a *ahead) count(k kind) (n int) {
 }
 
 // takeLocked takes a circuit that was built ahead for the need, if there is
-// one. The group's last exit is better than that.
+// one. The group's last exit is better than that, and so may be others than one
+// that the group has found to be far from the destination.
 func (c *Client) takeLocked(n need) *shared {
 	if n.group.cover != (circuit.Dialer{}) || n.group.directory {
 		return nil
@@ -95,6 +96,9 @@ func (c *Client) takeLocked(n need) *shared {
 	known = known && !c.failures.now()[last.ID] && n.request.AllowsExit(last)
 	for i, s := range c.ahead.built {
 		if s.request.Level != n.request.Level || s.request.Country != n.request.Country || known && s.exit().ID != last.ID {
+			continue
+		}
+		if n.request.ExitRTT[s.exit().ID] > worthLeaving/2 { // its way is gone twice
 			continue
 		}
 		if s.suitsLocked(n) && s.ready() && s.use() {
