@@ -2,11 +2,13 @@ package stream
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
 // An answer is what the origin's end keeps of how the stream began.
 type answer struct {
+	heard   atomic.Bool  // bytes have come; nobody has to look again for each cell
 	up      bool         // the exit has connected
 	network netip.Prefix // that it has named
 	at      time.Time    // of the first bytes from the other side
@@ -54,11 +56,10 @@ func (s *Stream) connected(network netip.Prefix) {
 
 // answered notes that bytes have come.
 func (s *Stream) answered() {
-	s.mu.Lock()
-	if !s.answer.at.IsZero() {
-		s.mu.Unlock()
+	if s.answer.heard.Swap(true) {
 		return
 	}
+	s.mu.Lock()
 	s.answer.at = s.mux.now()
 	call := s.answer.whole()
 	s.mu.Unlock()

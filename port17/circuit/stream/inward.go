@@ -7,7 +7,7 @@ import (
 // receive takes data of the stream. It may keep own, in which data begins at
 // start.
 func (s *Stream) receive(data []byte, own *cell.Buf, start int) (kept bool, err error) {
-	if len(data) > 0 && s.mux.config.Accept == nil {
+	if len(data) > 0 && s.mux.config.Accept == nil && !s.answer.heard.Load() {
 		s.answered() // before anybody reads it
 	}
 	s.mu.Lock()
