@@ -91,6 +91,28 @@ func (s *Standing) agree(id NodeID, kind Action) bool {
 	return s.agreed[subject{kind: kind, node: id}] >= s.threshold
 }
 
+// Suspensions returns what the authorities say that have suspended the node, as
+// it stands on the map; nothing if they are fewer than the threshold.
+func (n *Network) Suspensions(m *Map, id NodeID) (said []Statement) {
+	var all []Statement
+	for _, notice := range m.Notices {
+		if s, err := n.OpenStatement(notice.Signed); err == nil {
+			all = append(all, s)
+		}
+	}
+	standing := n.Stand(all, m.ValidUntil) // what was too early is not on the map
+	if !standing.Suspended(id) {
+		return nil
+	}
+	for _, s := range standing.InForce() {
+		if s.Moderation != nil && s.Moderation.Node == id && s.Moderation.Action == Suspend {
+			said = append(said, s)
+		}
+	}
+	slices.SortFunc(said, func(a, b Statement) int { return cmp.Compare(a.Authority, b.Authority) })
+	return said
+}
+
 // Canary returns an authority's newest canary.
 func (s *Standing) Canary(authority int) (Canary, bool) {
 	n, ok := s.newest[subject{authority: authority}]

@@ -10,7 +10,6 @@ import (
 
 	"safing/internal/command"
 	"safing/netmap"
-	"safing/port17/client"
 	"safing/port17/directory"
 	"safing/port17/node"
 )
@@ -94,10 +93,8 @@ func notListed(ctx context.Context, network *netmap.Network, n *node.Node, limit
 // not.
 func suspension(network *netmap.Network, m *netmap.Map, id netmap.NodeID) error {
 	var reasons []string
-	for _, said := range client.ViewMap(network, m).Moderation {
-		if said.Node == id && said.Effective && said.Action == netmap.Suspend.String() {
-			reasons = append(reasons, fmt.Sprintf("%s: %s", said.Authority, said.Reason))
-		}
+	for _, said := range network.Suspensions(m, id) {
+		reasons = append(reasons, fmt.Sprintf("%s: %s", network.Authorities[said.Authority].URL, said.Moderation.Reason))
 	}
 	if len(reasons) == 0 {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"safing/internal/geo"
@@ -127,11 +128,24 @@ func (r *report) checkListed() {
 	case r.listed:
 		r.ok("listed", "the map has the node, as %q of %q", r.self.Name, r.self.Owner)
 		r.compare()
+	case r.saySuspended():
 	case r.running:
 		r.problem("listed", "look into its log for what the authority answers, and at the firewall of the machine and of its network", "the node runs and is not on the map: it has just started, drains, has used up its volume, or authorities refuse it or cannot link to all its addresses")
 	default:
 		r.warn("listed", "start it", "the node does not run, and is not on the map")
 	}
+}
+
+// saySuspended says so if authorities have suspended the node.
+func (r *report) saySuspended() bool {
+	var reasons []string
+	for _, said := range r.config.Network.Suspensions(r.m, r.id) {
+		reasons = append(reasons, fmt.Sprintf("%s: %s", r.config.Network.Authorities[said.Authority].URL, said.Moderation.Reason))
+	}
+	if len(reasons) > 0 {
+		r.problem("listed", "answer with port17 node appeal", "authorities have suspended the node: %s", strings.Join(reasons, ", "))
+	}
+	return len(reasons) > 0
 }
 
 // compare looks whether the node runs with these settings.

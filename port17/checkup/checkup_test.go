@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"safing/netmap"
+	"safing/port17/authority"
 	"safing/port17/node"
 	"safing/port17/testnet"
 )
@@ -239,6 +240,32 @@ func TestReached(t *testing.T) {
 			t.Errorf("linked by %v: %+v, want %s", c.linked, f, c.level)
 		}
 	}
+}
+
+// Who asks why a node is not on the map learns that authorities want it so.
+func TestSuspended(t *testing.T) {
+	key, verifier, err := authority.GenerateKey("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := authority.NewSigner("test", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	network := &netmap.Network{Name: "test", Threshold: 1, Authorities: []netmap.Authority{{URL: "http://127.0.0.1:1", Key: verifier}}}
+	now := time.Now()
+	said := &netmap.Moderation{Network: "test", Node: netmap.NodeID{7}, Action: netmap.Suspend, Date: now, Reason: "it changes pages"}
+	signed, err := said.Sign(signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &netmap.Map{ValidUntil: now.Add(time.Hour), Notices: []netmap.Notice{{Signed: signed}}}
+	r := &report{config: Config{Network: network}, id: said.Node, m: m}
+	r.checkListed()
+	want(t, r.findings, "listed", Problem, "authorities have suspended the node: http://127.0.0.1:1: it changes pages")
+	r = &report{config: Config{Network: network}, id: netmap.NodeID{8}, m: m}
+	r.checkListed()
+	want(t, r.findings, "listed", Warning, "the node does not run")
 }
 
 func TestKernel(t *testing.T) {
