@@ -71,20 +71,8 @@ func runNode(ctx context.Context, io command.IO, o *nodeOptions, file string, st
 	beside.Go(func() { config.Geo.Follow(ctx, geoInterval, config.Log) })
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // while it drains, too
 	defer stop()
-	if shown != nil {
-		beside.Go(func() {
-			if err := serveHTTP(serving, shown, metrics.Handler(n), config.Log); err != nil {
-				config.Log.Error("metrics are not shown any more", "error", err)
-			}
-		})
-	}
-	if mirrored != nil {
-		beside.Go(func() {
-			if err := serveMirror(serving, mirrored, n.Directory(), config.Log); err != nil {
-				config.Log.Error("the map is not served in HTTP any more", "error", err)
-			}
-		})
-	}
+	beside.Go(func() { showMetrics(serving, shown, n, config.Log) })
+	beside.Go(func() { showMap(serving, mirrored, n, config.Log) })
 	notify(systemd.Ready, config.Log)
 	<-ctx.Done()
 	notify(systemd.Stopping, config.Log)
@@ -94,6 +82,26 @@ func runNode(ctx context.Context, io command.IO, o *nodeOptions, file string, st
 	stop()
 	beside.Wait()
 	return errors.Join(why(ctx), n.Close())
+}
+
+// showMetrics answers on the listener, if there is one, until ctx ends.
+func showMetrics(ctx context.Context, l net.Listener, n *node.Node, log *slog.Logger) {
+	if l == nil {
+		return
+	}
+	if err := serveHTTP(ctx, l, metrics.Handler(n), log); err != nil {
+		log.Error("metrics are not shown any more", "error", err)
+	}
+}
+
+// showMap serves the map on the listener, if there is one, until ctx ends.
+func showMap(ctx context.Context, l net.Listener, n *node.Node, log *slog.Logger) {
+	if l == nil {
+		return
+	}
+	if err := serveMirror(ctx, l, n.Directory(), log); err != nil {
+		log.Error("the map is not served in HTTP any more", "error", err)
+	}
 }
 
 // why returns why the node was stopped, if it was not told to.

@@ -15,8 +15,7 @@ import (
 	"time"
 
 	"safing/netmap"
-	"safing/port17/link"
-	"safing/port17/link/wrap"
+	"safing/port17/probe"
 	"safing/tinker"
 	"safing/tinker/keyfile"
 )
@@ -245,33 +244,14 @@ func (r *report) ask(ctx context.Context, e netmap.Entrance) error {
 	if err != nil {
 		return err
 	}
-	conn, err := wrap.Dial(ctx, r.id, e)
-	if err != nil {
-		return err
-	}
-	proved := make(chan struct{})
-	l, err := link.Initiate(conn, r.id, to, link.Config{Authenticated: func(*link.Link) { close(proved) }})
-	if err != nil {
-		return errors.Join(err, conn.Close())
-	}
-	defer func() {
-		l.Close()
-		<-l.Done()
-	}()
-	select {
-	case <-proved:
-		return nil
-	case <-l.Done():
-		var newer *tinker.RetryError // it has newer prekeys than the map, as after a restart
-		if errors.As(l.Err(), &newer) {
-			if k, err := netmap.OpenKeys(newer.Descriptor); err == nil && k.ID == r.id {
-				return nil
-			}
+	err = probe.Prove(ctx, r.id, e, to)
+	var newer *tinker.RetryError // it has newer prekeys than the map, as after a restart
+	if errors.As(err, &newer) {
+		if k, failed := netmap.OpenKeys(newer.Descriptor); failed == nil && k.ID == r.id {
+			return nil
 		}
-		return l.Err()
-	case <-ctx.Done():
-		return ctx.Err()
 	}
+	return err
 }
 
 // spareFiles are those besides links and connections.

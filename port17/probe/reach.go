@@ -119,6 +119,13 @@ func (p *Prober) link(ctx context.Context, n netmap.Node, e netmap.Entrance) err
 func (p *Prober) prove(ctx context.Context, id netmap.NodeID, e netmap.Entrance, to tinker.Recipient) error {
 	ctx, cancel := context.WithTimeout(ctx, p.config.Timeout)
 	defer cancel()
+	return Prove(ctx, id, e, to)
+}
+
+// Prove makes a link to a node, as a client does, and ends it once the node has
+// proved its identity. The error wraps a [*tinker.RetryError] if it has other
+// prekeys than to.
+func Prove(ctx context.Context, id netmap.NodeID, e netmap.Entrance, to tinker.Recipient) error {
 	conn, err := wrap.Dial(ctx, id, e)
 	if err != nil {
 		return err
