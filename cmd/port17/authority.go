@@ -17,12 +17,11 @@ type authorityCommand struct {
 	Network authorityNetwork `cmd:"" help:"Make one network's file of those of several authorities."`
 	Run     authorityRun     `cmd:"" help:"Gather descriptors and make maps."`
 
-	Suspend    authoritySuspend    `cmd:"" help:"Say that a node should not be on the map."`
-	Restore    authorityRestore    `cmd:"" help:"Take back what suspend has said."`
-	Trust      authorityTrust      `cmd:"" help:"Say that a node's operator is known and trusted."`
-	Distrust   authorityDistrust   `cmd:"" help:"Take back what trust has said."`
-	Canary     authorityCanary     `cmd:"" help:"Say that you are free, for a time, or no longer."`
-	Statements authorityStatements `cmd:"" help:"Print what operators of authorities have said, of which the map has all."`
+	Suspend  authoritySuspend  `cmd:"" help:"Say that a node should not be on the map."`
+	Restore  authorityRestore  `cmd:"" help:"Take back what suspend has said."`
+	Trust    authorityTrust    `cmd:"" help:"Say that a node's operator is known and trusted."`
+	Distrust authorityDistrust `cmd:"" help:"Take back what trust has said."`
+	Canary   authorityCanary   `cmd:"" help:"Say that you are free, for a time, or no longer."`
 
 	Policy authorityPolicy `cmd:"" help:"Say which suites of algorithms the network may use."`
 }

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -179,39 +178,4 @@ func (d *days) UnmarshalText(text []byte) error {
 	}
 	*d = days(n) * days(24*time.Hour)
 	return nil
-}
-
-type authorityStatements struct {
-	Network string `help:"The network's file." required:"" type:"existingfile" placeholder:"FILE"`
-}
-
-// Run prints what the map has.
-func (c *authorityStatements) Run(ctx context.Context, io command.IO) error {
-	n, err := netmap.LoadNetwork(c.Network)
-	if err != nil {
-		return err
-	}
-	m, err := directory.New(directory.Config{Network: n}).Fetch(ctx)
-	if err != nil {
-		return err
-	}
-	t := tabwriter.NewWriter(io.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "DATE\tAUTHORITY\tSAYS\tREASON\tNODE'S ANSWER")
-	for _, notice := range m.Notices {
-		s, err := n.OpenStatement(notice.Signed)
-		if err != nil {
-			return err
-		}
-		says, reason := "the canary is withdrawn", ""
-		switch {
-		case s.Moderation != nil:
-			says, reason = fmt.Sprintf("%s %s", s.Moderation.Action, s.Moderation.Node.Short()), s.Moderation.Reason
-		case s.Canary.Alive(time.Now()):
-			says = "all is well until " + s.Canary.Until.Format(time.DateOnly)
-		case s.Canary.Good:
-			says = "nothing since " + s.Canary.Until.Format(time.DateOnly)
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", s.Date.Format(time.DateOnly), n.Authorities[s.Authority].URL, says, reason, notice.Appeal)
-	}
-	return t.Flush()
 }
