@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -21,7 +20,7 @@ import (
 
 type routeCommand struct {
 	source
-	Map          string      `help:"Read the map from this file, and ask nobody; with --network." type:"existingfile" placeholder:"FILE"`
+	File         string      `help:"Read the map from this file, and ask nobody; with --network." type:"existingfile" placeholder:"MAP"`
 	Destination  string      `arg:"" help:"Where to, as HOST:PORT; without a port, 443."`
 	App          string      `help:"The application that connects." placeholder:"NAME"`
 	Level        route.Level `help:"How tough the route is: ${enum}." enum:"normal,high,extreme" default:"normal"`
@@ -72,8 +71,8 @@ func (c *routeCommand) query(destination string) url.Values {
 // find asks a client, or finds the route on a map without one.
 func (c *routeCommand) find(ctx context.Context, q url.Values) (v client.RouteView, err error) {
 	if c.Network == "" {
-		if c.Map != "" {
-			return v, errors.New("--map: name the network's file too, with --network: it says who signs the map")
+		if c.File != "" {
+			return v, errors.New("--file: name the network's file too, with --network: it says who signs the map")
 		}
 		return v, c.ask(ctx, "/v1/route?"+q.Encode(), &v)
 	}
@@ -100,20 +99,20 @@ func (c *routeCommand) find(ctx context.Context, q url.Values) (v client.RouteVi
 
 // load reads the map from its file, or gets it from the network.
 func (c *routeCommand) load(ctx context.Context) (*netmap.Map, error) {
-	if c.Map == "" {
+	if c.File == "" {
 		return c.fetch(ctx)
 	}
 	network, err := netmap.LoadNetwork(c.Network)
 	if err != nil {
 		return nil, err
 	}
-	signed, err := os.ReadFile(c.Map)
+	signed, err := readMap(c.File)
 	if err != nil {
 		return nil, err
 	}
 	m, err := network.Verify(signed, time.Now())
 	if err != nil {
-		return nil, fmt.Errorf("map %s: %w", c.Map, err)
+		return nil, fmt.Errorf("map %s: %w", c.File, err)
 	}
 	return m, nil
 }
