@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
-
-	"safing/internal/canonical"
 )
 
 // drawDescriptor draws what a node could say of itself, with everything that
@@ -218,7 +216,7 @@ func TestSpoiltBody(t *testing.T) {
 	} {
 		w := m.body(make([][sha256.Size]byte, 1))
 		spoil(w)
-		body, err := canonical.Encode(w)
+		body, err := encode(w)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"safing/internal/canonical"
 )
 
 func entrance(w Wrapping, addr, host string) Entrance {
@@ -82,7 +80,7 @@ func TestEntranceBounds(t *testing.T) {
 // A descriptor without entrances has one form only.
 func TestNoEntrancesHasOneForm(t *testing.T) {
 	d, key := newDescriptor(t, 1)
-	body, err := canonical.Encode(d.wire())
+	body, err := encode(d.wire())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"safing/internal/canonical"
 )
 
 func addrPorts(s ...string) (a []netip.AddrPort) {
@@ -75,7 +73,7 @@ func TestDescriptorHasOneForm(t *testing.T) {
 	} {
 		w := d.wire()
 		spoil(&w)
-		body, err := canonical.Encode(w)
+		body, err := encode(w)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +90,7 @@ func TestDescriptorExitRules(t *testing.T) {
 	for _, rules := range [][]string{{"public"}, {"none"}, {" accept *:80"}} {
 		w := d.wire()
 		w.Exit = rules
-		body, err := canonical.Encode(w)
+		body, err := encode(w)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -334,7 +332,7 @@ func FuzzOpenDescriptor(f *testing.F) {
 		// The signature is made anew, so that what lies behind it is reached.
 		if len(b) > ed25519.SignatureSize {
 			var w descriptorWire
-			if canonical.Decode(b[ed25519.SignatureSize:], &w, maxItems) == nil {
+			if decode(b[ed25519.SignatureSize:], &w) == nil {
 				if d, err := w.descriptor(); err == nil && d.Validate() == nil {
 					d.Binding()
 				}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"safing/internal/canonical"
 	"safing/netmap"
 )
 
@@ -39,7 +38,7 @@ func (s signedMap) rest(body digest) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return canonical.Encode(bodyWire{Body: b, Shards: s.shards})
+	return encode(bodyWire{Body: b, Shards: s.shards})
 }
 
 // verifyLeaf verifies a map that may have expired: it is a leaf of the log all

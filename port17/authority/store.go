@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"safing/internal/canonical"
 	"safing/internal/sqlite"
 	"safing/internal/tlog"
 	"safing/netmap"
@@ -210,7 +209,7 @@ func (s *store) candidate(ctx context.Context) (*candidate, error) {
 		return nil, nil
 	}
 	if err == nil {
-		err = errors.Join(canonical.Decode(shards, &c.shards, maxNodes), canonical.Decode(members, &c.members, maxNodes))
+		err = errors.Join(decode(shards, &c.shards), decode(members, &c.members))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the map that was to come next: %w", err)
@@ -220,11 +219,11 @@ func (s *store) candidate(ctx context.Context) (*candidate, error) {
 }
 
 func (s *store) putCandidate(ctx context.Context, c *candidate) error {
-	members, err := canonical.Encode(c.members)
+	members, err := encode(c.members)
 	if err != nil {
 		return fmt.Errorf("keep the map that comes next: %w", err)
 	}
-	shards, err := canonical.Encode(c.shards)
+	shards, err := encode(c.shards)
 	if err != nil {
 		return fmt.Errorf("keep the map that comes next: %w", err)
 	}
@@ -240,7 +239,7 @@ func (s *store) putCandidate(ctx context.Context, c *candidate) error {
 // of. The error wraps errSplit if that makes another tree than the
 // root's.
 func (s *store) publish(ctx context.Context, leaves [][]byte, root tlog.Hash, sequence uint64, signed []byte, shards [][]byte, members []listing) error {
-	list, err := canonical.Encode(members)
+	list, err := encode(members)
 	if err != nil {
 		return fmt.Errorf("keep map %d: %w", sequence, err)
 	}
@@ -325,7 +324,7 @@ func (s *store) newestMap(ctx context.Context) (signed []byte, members []listing
 		return nil, nil, nil
 	}
 	if err == nil {
-		err = canonical.Decode(list, &members, maxNodes)
+		err = decode(list, &members)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the newest map: %w", err)

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
-	"safing/internal/canonical"
 	"safing/netmap"
 )
 
@@ -56,12 +55,12 @@ func encodeBatch(all []parcel) ([]byte, error) {
 	if len(all) > maxBatch {
 		return nil, fmt.Errorf("%d objects are too many for one message", len(all))
 	}
-	return canonical.Encode(all)
+	return encode(all)
 }
 
 func decodeBatch(b []byte) ([]parcel, error) {
 	var all []parcel
-	if err := canonical.Decode(b, &all, maxNodes); err != nil {
+	if err := decode(b, &all); err != nil {
 		return nil, err
 	}
 	if len(all) > maxBatch {
@@ -85,13 +84,13 @@ func encodeBallots(all []ballot) ([]byte, error) {
 		}
 		signed = append(signed, string(text))
 	}
-	return canonical.Encode(signed)
+	return encode(signed)
 }
 
 // decodeBallots returns ballots that have yet to be opened.
 func decodeBallots(b []byte) ([]string, error) {
 	var all []string
-	if err := canonical.Decode(b, &all, maxNodes); err != nil {
+	if err := decode(b, &all); err != nil {
 		return nil, err
 	}
 	if len(all) > maxBallots {

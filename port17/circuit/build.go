@@ -31,6 +31,9 @@ func (c *Circuit) build(d Dialer, first *cell.Target, early []byte) (*stream.Str
 	if n == 0 || n > cell.Positions {
 		return nil, nil, fmt.Errorf("build circuit: %d nodes, want 1 to %d", n, cell.Positions)
 	}
+	if err := c.checkSuites(); err != nil {
+		return nil, nil, fmt.Errorf("build circuit: %w", err)
+	}
 	hops := c.route()
 	overhead, err := tinker.RouteOverhead(hops)
 	if err != nil {
@@ -100,6 +103,19 @@ func (c *Circuit) innermost(size int, first *cell.Target, early []byte) (*stream
 	}
 	s, _, err := c.mux.First(area, *first, early)
 	return s, area, err
+}
+
+// checkSuites says whether hellos may be made of the suites.
+func (c *Circuit) checkSuites() error {
+	if c.policies == nil {
+		return nil
+	}
+	for _, h := range c.hops {
+		if err := c.policies.Check(h.Recipient.Prekey.Suite); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // route is whom the hellos are for, with room for their parameters.

@@ -12,6 +12,7 @@ import (
 	"safing/port17/link"
 	"safing/port17/shape"
 	"safing/tinker"
+	"safing/tinker/policy"
 )
 
 // replyTimeout is how long a circuit waits for the nodes' replies.
@@ -26,6 +27,7 @@ type Circuit struct {
 	hops     []Hop
 	position int // the first hop's place among the layers
 	pool     *cell.Pool
+	policies *policy.Policies // those of the link; nil if it has none
 	mux      *stream.Mux
 	begun    time.Time
 
@@ -86,7 +88,7 @@ func (d Dialer) Dial(l *link.Link, hops []Hop, first *cell.Target, early []byte,
 		return nil, nil, err
 	}
 	c := &Circuit{
-		hops: hops, pool: l.Pool(), begun: time.Now(), ended: ended,
+		hops: hops, pool: l.Pool(), policies: l.Policies(), begun: time.Now(), ended: ended,
 		done: make(chan struct{}), built: make(chan struct{}),
 	}
 	if d.Shape.Kind != shape.None {

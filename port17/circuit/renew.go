@@ -63,31 +63,44 @@ func (r *renewal) count(cells int) {
 // the last one is left out: if it never does, the session's limits end the
 // circuit.
 func (c *Circuit) renew() {
-	for hop, offer := range c.offers() {
+	offers, err := c.offers()
+	if err != nil {
+		c.fail(fmt.Errorf("renew keys: %w", err), cell.Finished)
+		return
+	}
+	for hop, offer := range offers {
 		if offer != nil {
 			c.sendStep(hop, offer, nil)
 		}
 	}
 }
 
-// offers returns an offer for each node that is offered one.
-func (c *Circuit) offers() [][]byte {
+// offers returns an offer for each node that is offered one. The error is that no
+// suite may be used any more.
+func (c *Circuit) offers() ([][]byte, error) {
 	r := &c.renewal
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stopped {
-		return nil
+		return nil, nil
 	}
 	r.moved.Store(0)
 	r.last = time.Now()
 	r.timer.Reset(renewEvery)
 	offers := make([][]byte, len(c.sessions))
 	for hop, s := range c.sessions {
-		if offer, err := s.Offer(s.Suite()); err == nil {
+		suite := s.Suite()
+		if c.policies != nil {
+			var err error
+			if suite, err = c.policies.Next(suite); err != nil {
+				return nil, err
+			}
+		}
+		if offer, err := s.Offer(suite); err == nil {
 			offers[hop] = offer
 		}
 	}
-	return offers
+	return offers, nil
 }
 
 // complete takes a node's answer.

@@ -123,10 +123,10 @@ func (c *Client) remove(s *shared) {
 
 // leaves says whether a node of the circuit is not on the map any more, such as
 // one that drains.
-func (s *shared) leaves(m *netmap.Map) bool {
+func (c *Client) leaves(s *shared, m *netmap.Map) bool {
 	return slices.ContainsFunc(s.hops, func(h circuit.Hop) bool {
 		n, ok := m.Node(h.Node.ID)
-		return !ok || n.Closed
+		return !ok || n.Closed || c.policies.Check(h.Recipient.Prekey.Suite) != nil
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"safing/port17/directory"
 	"safing/port17/route"
 	"safing/port17/shape"
+	"safing/tinker/policy"
 )
 
 // Config says which network a client uses and how.
@@ -55,6 +56,7 @@ type Config struct {
 type Client struct {
 	config    Config
 	directory *directory.Client
+	policies  *policy.Policies // of suites
 	sample    *sample
 	entries   *entries
 	failures  *failures
@@ -113,8 +115,12 @@ func New(ctx context.Context, c Config) (*Client, error) {
 		newer:    make(map[told]*netmap.Keys),
 	}
 	client.sample = newSample(filepath.Join(c.State, "entries.json"), c.Wrappings, c.Log)
-	client.entries = newEntries(c)
-	client.directory = directory.New(directory.Config{Network: c.Network, State: c.State, Dial: client.dialDirectory, Log: c.Log})
+	var err error
+	if client.policies, err = c.Network.LoadPolicies(c.State); err != nil {
+		return nil, fmt.Errorf("open network: %w", err)
+	}
+	client.entries = newEntries(c, client.policies)
+	client.directory = directory.New(directory.Config{Network: c.Network, State: c.State, Dial: client.dialDirectory, Policies: client.policies, Log: c.Log})
 	ctx, client.stop = context.WithCancel(context.WithoutCancel(ctx))
 	client.running.Go(func() {
 		client.directory.Watch(ctx, client.setMap) //nolint:errcheck // it ends with the context
@@ -151,7 +157,7 @@ func (c *Client) setMap(m *netmap.Map) {
 	all := c.allLocked()
 	c.mu.Unlock()
 	for _, s := range all {
-		if s.leaves(m) {
+		if c.leaves(s, m) {
 			s.retire()
 		}
 	}
@@ -242,7 +248,7 @@ func (c *Client) Explain(r Request) (route.Explanation, error) {
 		return route.Explanation{}, err
 	}
 	n := c.need(r, t)
-	n.request.Exclude, n.request.EntryRTT = c.failures.now(), c.entries.rtt()
+	n.request.Exclude, n.request.EntryRTT, n.request.Suites = c.failures.now(), c.entries.rtt(), c.suites()
 	n.request.Entries = c.sample.chosen(n.request.Exclude)
 	with, ok := c.withLastExit(n.request, n.group)
 	if !ok {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"safing/netmap"
+	"safing/netmap/netmaptest"
 	"safing/port17/cell"
 	"safing/port17/circuit/stream"
 	"safing/port17/route"
@@ -42,7 +42,7 @@ func TestDeadlinesBeforeData(t *testing.T) {
 
 // Who gives up before there is a route gets that, and leaves nothing behind.
 func TestDialIsCancelled(t *testing.T) {
-	c, err := New(t.Context(), Config{Network: &netmap.Network{Name: "test"}, State: t.TempDir()})
+	c, err := New(t.Context(), Config{Network: netmaptest.Silent(), State: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,12 +81,12 @@ func (c *Client) askEntry(ctx context.Context, n netmap.Node) (net.Conn, error) 
 	for range 2 {
 		n = c.newest(group{directory: true}, n)
 		at := time.Now()
-		if _, err := n.Recipient(at); err != nil {
+		if _, err := n.RecipientBy(at, c.policies); err != nil {
 			at = n.Keys.Published
 		}
 		l, err := c.proved(ctx, n, at)
 		if err == nil {
-			return ask(l, n, at)
+			return c.ask(l, n, at)
 		}
 		last = err
 		var retry *tinker.RetryError
@@ -104,7 +104,7 @@ func (c *Client) proved(ctx context.Context, n netmap.Node, at time.Time) (*link
 	defer cancel()
 	proved := make(chan struct{})
 	l, err := link.Dial(ctx, n, link.Config{
-		Log: c.config.Log, Wrappings: c.config.Wrappings, At: at,
+		Log: c.config.Log, Wrappings: c.config.Wrappings, Policies: c.policies, At: at,
 		Authenticated: func(*link.Link) { close(proved) },
 	})
 	if err != nil {
@@ -123,8 +123,8 @@ func (c *Client) proved(ctx context.Context, n netmap.Node, at time.Time) (*link
 }
 
 // ask opens a stream to the directory of the node at the link's other end.
-func ask(l *link.Link, n netmap.Node, at time.Time) (net.Conn, error) {
-	to, err := n.Recipient(at)
+func (c *Client) ask(l *link.Link, n netmap.Node, at time.Time) (net.Conn, error) {
+	to, err := n.RecipientBy(at, c.policies)
 	if err != nil {
 		l.Close()
 		return nil, err

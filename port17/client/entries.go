@@ -14,6 +14,7 @@ import (
 	"safing/netmap"
 	"safing/port17/link"
 	"safing/tinker"
+	"safing/tinker/policy"
 )
 
 const (
@@ -41,6 +42,7 @@ type entries struct {
 	log       *slog.Logger
 	wrappings []netmap.Wrapping // best first
 	parallel  int
+	policies  *policy.Policies
 	ctx       context.Context
 	stop      context.CancelFunc
 	running   sync.WaitGroup
@@ -60,8 +62,8 @@ type entry struct {
 	shunned map[netmap.Wrapping]time.Time
 }
 
-func newEntries(c Config) *entries {
-	e := &entries{log: c.Log, wrappings: c.Wrappings, parallel: c.Parallel, nodes: make(map[netmap.NodeID]*entry)}
+func newEntries(c Config, p *policy.Policies) *entries {
+	e := &entries{log: c.Log, wrappings: c.Wrappings, parallel: c.Parallel, policies: p, nodes: make(map[netmap.NodeID]*entry)}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	return e
 }
@@ -143,7 +145,7 @@ func (e *entries) dial(ctx context.Context, n netmap.Node, to *entry) (*link.Lin
 	wrappings := to.orderLocked(e.wrappings)
 	e.mu.Unlock()
 	var proved atomic.Bool
-	l, err := link.Dial(ctx, n, link.Config{Log: e.log, Wrappings: wrappings, Authenticated: func(*link.Link) {
+	l, err := link.Dial(ctx, n, link.Config{Log: e.log, Wrappings: wrappings, Policies: e.policies, Authenticated: func(*link.Link) {
 		proved.Store(true)
 		e.mu.Lock()
 		defer e.mu.Unlock()

@@ -113,7 +113,7 @@ func (deaf) Receive([]byte)            {}
 func (deaf) Closed(cell.Reason, uint8) {}
 
 func openEntries(t *testing.T) *entries {
-	e := newEntries(Config{Log: slog.New(slog.DiscardHandler), Wrappings: allWrappings, Parallel: 2})
+	e := newEntries(Config{Log: slog.New(slog.DiscardHandler), Wrappings: allWrappings, Parallel: 2}, nil)
 	t.Cleanup(e.close)
 	return e
 }

@@ -30,7 +30,8 @@ func (c *Client) learn(g group, used netmap.Node, signed []byte) bool {
 		return false
 	}
 	now := time.Now()
-	if _, err := k.Prekey(now); err != nil || k.Published.After(now.Add(maxAhead)) {
+	used.Keys = k
+	if _, err := used.RecipientBy(now, c.policies); err != nil || k.Published.After(now.Add(maxAhead)) {
 		return false
 	}
 	c.mu.Lock()
@@ -54,11 +55,12 @@ func (c *Client) newest(g group, n netmap.Node) netmap.Node {
 	if k == nil || !newer(k, n.Keys) {
 		return n
 	}
-	if _, err := k.Prekey(time.Now()); err != nil {
-		delete(c.newer, told{g, n.ID})
-		return n
-	}
+	known := n
 	n.Keys = k
+	if _, err := n.RecipientBy(time.Now(), c.policies); err != nil {
+		delete(c.newer, told{g, n.ID})
+		return known
+	}
 	return n
 }
 

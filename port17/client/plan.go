@@ -33,7 +33,7 @@ type way struct {
 
 // plan returns the way of a new circuit for the group.
 func (c *Client) plan(ctx context.Context, f *route.Finder, r route.Request, g group) (way, error) {
-	r.Exclude, r.EntryRTT = c.failures.now(), c.entries.rtt()
+	r.Exclude, r.EntryRTT, r.Suites = c.failures.now(), c.entries.rtt(), c.suites()
 	found, err := c.enterBy(f, r, g)
 	if err != nil {
 		return way{}, err
@@ -42,7 +42,7 @@ func (c *Client) plan(ctx context.Context, f *route.Finder, r route.Request, g g
 	now := time.Now()
 	for i, n := range found.Nodes {
 		n = c.newest(g, n)
-		to, err := n.Recipient(now)
+		to, err := n.RecipientBy(now, c.policies)
 		if err != nil {
 			return way{}, err
 		}

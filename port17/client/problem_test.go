@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"safing/netmap"
+	"safing/netmap/netmaptest"
 )
 
 // A client without a valid map says so, and why.
 func TestProblem(t *testing.T) {
-	c, err := New(t.Context(), Config{Network: &netmap.Network{Name: "test"}, State: t.TempDir()})
+	c, err := New(t.Context(), Config{Network: netmaptest.Silent(), State: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"safing/internal/socks"
 	"safing/netmap"
+	"safing/netmap/netmaptest"
 	"safing/port17/client"
 	"safing/port17/route"
 	"safing/port17/testnet"
@@ -27,7 +28,7 @@ import (
 
 // A request that has no end is not kept until its time is over.
 func TestEndlessRequest(t *testing.T) {
-	c, err := client.New(t.Context(), client.Config{Network: &netmap.Network{Name: "test"}, State: t.TempDir()})
+	c, err := client.New(t.Context(), client.Config{Network: netmaptest.Silent(), State: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +148,7 @@ func TestLogsNoDestination(t *testing.T) {
 
 // A map is believed for as long as it says, also when none follows.
 func TestMapRunsOut(t *testing.T) {
-	c, err := client.New(t.Context(), client.Config{Network: &netmap.Network{Name: "test"}, State: t.TempDir()})
+	c, err := client.New(t.Context(), client.Config{Network: netmaptest.Silent(), State: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,6 +38,7 @@ func (c *Client) take(signed []byte) (*netmap.Map, error) {
 	if c.held != nil && c.held.Sequence == m.Sequence {
 		return c.held.Map, nil
 	}
+	c.obey(m)
 	if c.held != nil {
 		m = keep(m, keysOn(c.held.Map))
 	}
@@ -49,6 +50,17 @@ func (c *Client) take(signed []byte) (*netmap.Map, error) {
 	}
 	c.shareLocked()
 	return m, nil
+}
+
+// obey takes the policy of suites on the map. One that does not hold changes
+// nothing: what was in force still is.
+func (c *Client) obey(m *netmap.Map) {
+	if c.config.Policies == nil || len(m.Policy) == 0 {
+		return
+	}
+	if err := c.config.Policies.Update(m.Policy); err != nil {
+		c.config.Log.Error("the policy of suites on the map is not what it should be", "error", err)
+	}
 }
 
 // verify reads a signed map, whenever it is valid, and returns its head too.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"safing/netmap"
+	"safing/tinker/policy"
 )
 
 const (
@@ -29,6 +30,9 @@ type Config struct {
 	// network. It gets the newest map, which may have expired. Nil if there are
 	// no circuits.
 	Dial func(ctx context.Context, newest *netmap.Map) (net.Conn, error)
+	// Policies of suites get those that maps have, before the map is handed out.
+	// Nil if it does not matter which suites may be used.
+	Policies *policy.Policies
 	// Mirror gets every map that is accepted; nil for none.
 	Mirror *Mirror
 	// Log gets what a user wants to know; nil discards.

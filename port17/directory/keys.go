@@ -44,7 +44,7 @@ func keysOn(m *netmap.Map) func(netmap.NodeID) *netmap.Keys {
 }
 
 // missing returns the shards with keys of nodes that have none which is valid
-// now, and until the next map.
+// now, and until the next map, and of a suite that may be used.
 func (c *Client) missing(m *netmap.Map) (shards []int) {
 	period, _ := c.config.Network.Times()
 	now := time.Now()
@@ -56,9 +56,9 @@ func (c *Client) missing(m *netmap.Map) (shards []int) {
 		if s >= len(hashes) || len(shards) > 0 && shards[len(shards)-1] == s || c.read[hashes[s]] {
 			continue
 		}
-		_, err := n.Prekey(now)
+		_, err := n.PrekeyBy(now, c.config.Policies)
 		if err == nil {
-			_, err = n.Prekey(now.Add(period))
+			_, err = n.PrekeyBy(now.Add(period), c.config.Policies)
 		}
 		if err != nil {
 			shards = append(shards, s)

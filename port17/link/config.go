@@ -9,6 +9,7 @@ import (
 
 	"safing/netmap"
 	"safing/port17/cell"
+	"safing/tinker/policy"
 )
 
 // Config says how a link behaves. The zero value is an anonymous initiator's
@@ -33,6 +34,9 @@ type Config struct {
 	// At is when the node's prekeys are looked at, if its keys may be out of date:
 	// the node has newer ones then, and sends them. Zero means now.
 	At time.Time
+	// Policies say of which suites hellos are made, and to which sessions step.
+	// Nil takes any that the other side has, and stays with it.
+	Policies *policy.Policies
 	// Pool holds the cells that are queued. Links among which cells are passed
 	// on share one. Nil gives the link its own.
 	Pool *cell.Pool

@@ -33,7 +33,7 @@ const authPrefix = label + "\x00"
 // long, accepts the connection: cells may be sent then, before the node has
 // answered. If the node's answer is wrong or does not come, the link ends.
 func Dial(ctx context.Context, n netmap.Node, c Config) (*Link, error) {
-	to, err := n.Recipient(cmp.Or(c.At, time.Now()))
+	to, err := n.RecipientBy(cmp.Or(c.At, time.Now()), c.Policies)
 	if err != nil {
 		return nil, fmt.Errorf("dial node %s: %w", n.ID.Short(), err)
 	}
@@ -66,6 +66,11 @@ func ways(n netmap.Node, in []netmap.Wrapping) []netmap.Entrance {
 // Initiate makes a link of a fresh connection to the node, which belongs to
 // the link unless there is an error.
 func Initiate(conn net.Conn, node netmap.NodeID, to tinker.Recipient, c Config) (*Link, error) {
+	if c.Policies != nil {
+		if err := c.Policies.Check(to.Prekey.Suite); err != nil {
+			return nil, err
+		}
+	}
 	payload := make([]byte, cell.Size-to.Prekey.Suite.HelloOverhead())
 	payload[0] = version
 	handshake, hello, err := tinker.Initiate(to, label, payload)
@@ -84,10 +89,15 @@ func Initiate(conn net.Conn, node netmap.NodeID, to tinker.Recipient, c Config) 
 	return l, nil
 }
 
+// A Responder answers hellos, as [tinker.Prekeys] do of one suite.
+type Responder interface {
+	Respond(label string, hello []byte) (*tinker.Response, error)
+}
+
 // Accept answers the hello on a connection that was accepted from a listener.
 // It blocks for at most ten seconds. The connection belongs to the link unless
 // there is an error.
-func Accept(conn net.Conn, keys *tinker.Prekeys, c Config) (*Link, error) {
+func Accept(conn net.Conn, keys Responder, c Config) (*Link, error) {
 	conn.SetDeadline(time.Now().Add(handshakeTimeout))
 	response, err := respond(conn, keys, c.Descriptor)
 	if err != nil {
@@ -103,13 +113,13 @@ func Accept(conn net.Conn, keys *tinker.Prekeys, c Config) (*Link, error) {
 }
 
 // respond reads a hello and sends the reply to it.
-func respond(conn net.Conn, keys *tinker.Prekeys, descriptor func() []byte) (*tinker.Response, error) {
+func respond(conn net.Conn, keys Responder, descriptor func() []byte) (*tinker.Response, error) {
 	hello := make([]byte, cell.Size)
 	if _, err := io.ReadFull(conn, hello); err != nil {
 		return nil, fmt.Errorf("read hello: %w", bare(err))
 	}
 	response, err := keys.Respond(label, hello)
-	if errors.Is(err, tinker.ErrUnknownPrekey) && descriptor != nil {
+	if HelloReason(err) == cell.UnknownPrekey && descriptor != nil {
 		if retry, tooLong := tinker.Retry(descriptor()); tooLong == nil {
 			sendReply(conn, retry) //nolint:errcheck // the link ends in any case
 			linger(conn)

@@ -13,6 +13,7 @@ import (
 	"safing/port17/cell"
 	"safing/port17/link/wrap"
 	"safing/tinker"
+	"safing/tinker/policy"
 )
 
 // ErrClosed is the error of a link that this side closed.
@@ -123,6 +124,9 @@ func (l *Link) Wrapping() netmap.Wrapping { return wrap.Of(l.conn) }
 
 // Pool returns the pool that cells for the link's legs come from.
 func (l *Link) Pool() *cell.Pool { return l.config.Pool }
+
+// Policies returns those of Config.
+func (l *Link) Policies() *policy.Policies { return l.config.Policies }
 
 // RTT returns the least of the latest measured round trips; 0 before the first.
 func (l *Link) RTT() time.Duration { return l.rtt.least() }

@@ -44,7 +44,7 @@ func Reason(err error) cell.Reason {
 // theirs is a bad hello.
 func HelloReason(err error) cell.Reason {
 	switch {
-	case errors.Is(err, tinker.ErrUnknownPrekey):
+	case errors.Is(err, tinker.ErrUnknownPrekey), errors.Is(err, tinker.ErrSuiteRefused):
 		return cell.UnknownPrekey
 	case errors.Is(err, tinker.ErrReplay):
 		return cell.Replayed

@@ -2,6 +2,7 @@ package link
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"safing/port17/cell"
@@ -33,7 +34,12 @@ func (l *Link) renew(cells int) {
 	if since < renewLeast || since < renewEvery && moved < renewCells || !l.out.room() {
 		return
 	}
-	offer, err := l.session.Offer(l.session.Suite())
+	suite, err := l.nextSuite()
+	if err != nil {
+		l.fail(fmt.Errorf("renew keys: %w", err))
+		return
+	}
+	offer, err := l.session.Offer(suite)
 	if err != nil {
 		return // the last one is under way; the session's limits end the link
 	}
@@ -42,6 +48,23 @@ func (l *Link) renew(cells int) {
 		l.config.Pool.Put(b)
 		l.fail(errors.New("renew keys: too many of the link's own cells wait"))
 	}
+}
+
+// nextSuite returns to which suite the session is to step.
+func (l *Link) nextSuite() (tinker.SuiteID, error) {
+	if l.config.Policies == nil {
+		return l.session.Suite(), nil
+	}
+	return l.config.Policies.Next(l.session.Suite())
+}
+
+// mayStep says whether the session may step to the suite that the initiator
+// offers; nil lets it stay with its own.
+func (l *Link) mayStep() func(from, to tinker.SuiteID) error {
+	if l.config.Policies == nil {
+		return nil
+	}
+	return l.config.Policies.Step
 }
 
 func (l *Link) startPeriod() {
@@ -81,7 +104,7 @@ func (l *Link) receiveStep(payload []byte) error {
 		return errors.New("the initiator wants new keys too often")
 	}
 	l.startPeriod()
-	step, err := l.session.Accept(message, nil)
+	step, err := l.session.Accept(message, l.mayStep())
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func (n *Node) linkConfig(identified bool) link.Config {
 		}
 		return last
 	}
-	c := link.Config{Accept: accept, Descriptor: n.published, Pool: &n.pool, Log: n.config.Log, SendRate: n.pace.send, ReceiveRate: n.pace.receive}
+	c := link.Config{Accept: accept, Descriptor: n.retry, Policies: n.policies, Pool: &n.pool, Log: n.config.Log, SendRate: n.pace.send, ReceiveRate: n.pace.receive}
 	if identified {
 		c.Identity = n.config.Identity
 	}

@@ -81,7 +81,7 @@ func lone(t testing.TB) (*Node, circuit.Hop) {
 		t.Fatal(err)
 	}
 	d := &netmap.Descriptor{ID: netmap.NodeID(id), Name: "n", Owner: "o"}
-	keys, err := tinker.NewPrekeys(tinker.PrekeyConfig{Identity: d.ID, Binding: d.Binding()})
+	keys, err := newPrekeys(tinker.PrekeyConfig{Identity: d.ID, Binding: d.Binding()}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

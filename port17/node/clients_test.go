@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"safing/netmap"
+	"safing/netmap/netmaptest"
 	"safing/port17/node"
 )
 
@@ -18,7 +18,7 @@ func TestListenersShareSlots(t *testing.T) {
 		t.Fatal(err)
 	}
 	n, err := node.Start(t.Context(), node.Config{
-		Identity: key, Network: &netmap.Network{Name: "test", PrivateAddresses: true}, Listen: []string{"127.0.0.1:0", "127.0.0.2:0"},
+		Identity: key, Network: netmaptest.Silent(), Listen: []string{"127.0.0.1:0", "127.0.0.2:0"},
 		Name: "n", Owner: "o", State: t.TempDir(), MaxClients: 1,
 	})
 	if err != nil {

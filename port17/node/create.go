@@ -70,7 +70,7 @@ func (r *relay) answer(burst []byte) cell.Reason {
 		return cell.BadHello
 	}
 	response, err := r.node.keys.Respond(circuit.Label, hello)
-	if errors.Is(err, tinker.ErrUnknownPrekey) {
+	if err != nil && link.HelloReason(err) == cell.UnknownPrekey {
 		r.sendRetry()
 	}
 	if err != nil {
@@ -119,7 +119,7 @@ func (r *relay) beginLocked(p cell.Parameters, rest []byte, burst int) cell.Reas
 
 // sendRetry tells the origin what prekeys there are, if that fits a cell.
 func (r *relay) sendRetry() {
-	retry, err := tinker.Retry(r.node.published())
+	retry, err := tinker.Retry(r.node.retry())
 	if err == nil && len(retry) <= cell.PayloadSize-cell.Positions*tinker.LayerOverhead {
 		r.sendReply(retry) //nolint:errcheck // the circuit ends in any case
 	}

@@ -71,7 +71,7 @@ func (n *Node) candidates() (all []netmap.Node) {
 func (n *Node) probe(ctx context.Context, to netmap.Node) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	l, err := link.Dial(ctx, to, link.Config{PingEvery: probePings, Log: n.config.Log})
+	l, err := link.Dial(ctx, to, link.Config{PingEvery: probePings, Policies: n.policies, Log: n.config.Log})
 	if err != nil {
 		return 0, err
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"safing/netmap"
+	"safing/netmap/netmaptest"
 	"safing/port17/cell"
 	"safing/port17/circuit"
 	"safing/port17/link"
@@ -58,7 +59,7 @@ func startLogged(t *testing.T, log *lines, rules ...string) *node.Node {
 		t.Fatal(err)
 	}
 	n, err := node.Start(t.Context(), node.Config{
-		Identity: key, Network: &netmap.Network{Name: "test", PrivateAddresses: true}, Listen: []string{"127.0.0.1:0"},
+		Identity: key, Network: netmaptest.Silent(), Listen: []string{"127.0.0.1:0"},
 		Name: "n", Owner: "o", Exit: policy, State: t.TempDir(),
 		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})

@@ -33,6 +33,7 @@ const (
 // follow keeps the map, on which neighbours are chosen.
 func (n *Node) follow(ctx context.Context) {
 	n.directory.Watch(ctx, func(m *netmap.Map) { //nolint:errcheck // it ends with the context
+		n.publishSuites()
 		n.mu.Lock()
 		n.m = m
 		n.mu.Unlock()

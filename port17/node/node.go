@@ -21,6 +21,7 @@ import (
 	"safing/port17/link"
 	"safing/port17/mesh"
 	"safing/tinker"
+	"safing/tinker/policy"
 )
 
 // Version is the protocol's, as descriptors name it.
@@ -136,8 +137,10 @@ func (c Config) withDefaults() Config {
 type Node struct {
 	config    Config
 	id        netmap.NodeID
-	keys      *tinker.Prekeys
-	binding   [32]byte // of the descriptor
+	policies  *policy.Policies // of suites
+	keys      *prekeys
+	suites    []tinker.SuiteID // of which prekeys are published; follow owns it
+	binding   [32]byte         // of the descriptor
 	directory *directory.Client
 	mirror    *directory.Mirror
 	pool      cell.Pool
@@ -168,6 +171,7 @@ type Node struct {
 	mu         sync.Mutex
 	descriptor *netmap.Descriptor // the last that was signed
 	public     *netmap.Keys       // the last that were signed; nil before
+	brief      []byte             // of them, what fits into a refusal
 	appeal     string             // for the next descriptor
 	publishErr error              // of the last attempt
 	m          *netmap.Map
@@ -206,7 +210,6 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		prospects:  newProspects(),
 		pace:       newPace(c.Rate, c.Burst),
 	}
-	n.directory = directory.New(directory.Config{Network: c.Network, State: c.State, Mirror: n.mirror, Log: c.Log})
 	var v *volume
 	if c.MonthlyVolume > 0 {
 		var err error
@@ -214,6 +217,11 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 			return nil, fmt.Errorf("start node: %w", err)
 		}
 	}
+	var err error
+	if n.policies, err = c.Network.LoadPolicies(c.State); err != nil {
+		return nil, fmt.Errorf("start node: %w", err)
+	}
+	n.directory = directory.New(directory.Config{Network: c.Network, State: c.State, Policies: n.policies, Mirror: n.mirror, Log: c.Log})
 	if err := n.listen(ctx); err != nil {
 		return nil, err
 	}
@@ -280,11 +288,11 @@ func (n *Node) makeKeys() error {
 		}
 	}
 	n.binding = d.Binding()
-	keys, err := tinker.NewPrekeys(tinker.PrekeyConfig{Identity: n.id, Binding: n.binding, Changed: n.touch})
+	keys, err := newPrekeys(tinker.PrekeyConfig{Identity: n.id, Binding: n.binding, Changed: n.touch}, n.policies)
 	if err != nil {
 		return fmt.Errorf("start node: %w", err)
 	}
-	n.keys, n.descriptor, n.appeal = keys, d, d.Appeal
+	n.keys, n.suites, n.descriptor, n.appeal = keys, keys.published(), d, d.Appeal
 	return nil
 }
 
@@ -313,13 +321,12 @@ func (n *Node) Public() netmap.Node {
 	return netmap.Node{Descriptor: n.descriptor, Keys: n.public}
 }
 
-// published returns the last keys as the node has signed them; nil before the
-// first.
-func (n *Node) published() []byte {
-	if k := n.Public().Keys; k != nil {
-		return k.Signed()
-	}
-	return nil
+// retry returns the last keys as the node has signed them, of one suite if there
+// are several; nil before the first.
+func (n *Node) retry() []byte {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.brief
 }
 
 // Close ends all links and waits until everything has stopped. Circuits through

@@ -89,8 +89,12 @@ func (n *Node) publishNow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	brief, err := n.signBrief(keys)
+	if err != nil {
+		return err
+	}
 	n.mu.Lock()
-	n.public = keys
+	n.public, n.brief = keys, brief
 	n.mu.Unlock()
 	if err := n.directory.Publish(ctx, signed); err != nil {
 		return err
@@ -106,11 +110,28 @@ func (n *Node) signKeys(was *netmap.Keys) (*netmap.Keys, error) {
 		return was, nil
 	}
 	keys := &netmap.Keys{ID: n.id, Binding: n.binding, Prekeys: prekeys, Published: time.Now().UTC().Truncate(time.Second)}
+	if was != nil && !keys.Published.After(was.Published) { // then nobody would take them for newer
+		keys.Published = was.Published.Add(time.Second)
+	}
 	signed, err := keys.Sign(n.config.Identity)
 	if err != nil {
 		return nil, err
 	}
 	return netmap.OpenKeys(signed)
+}
+
+// signBrief returns the keys as they go into refusals, which are a cell long: of
+// several suites, those of the best.
+func (n *Node) signBrief(keys *netmap.Keys) ([]byte, error) {
+	brief := *keys
+	if most := len(keys.Prekeys); most > 0 {
+		best := keys.Prekeys[most-1].Suite
+		brief.Prekeys = slices.DeleteFunc(slices.Clone(keys.Prekeys), func(p tinker.Prekey) bool { return p.Suite != best })
+	}
+	if len(brief.Prekeys) == len(keys.Prekeys) {
+		return keys.Signed(), nil
+	}
+	return brief.Sign(n.config.Identity)
 }
 
 func samePrekeys(a, b []tinker.Prekey) bool {

@@ -30,7 +30,7 @@ func TestFlappingNeighbour(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := &netmap.Descriptor{ID: netmap.NodeID(id), Name: "n", Owner: "o", Addresses: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:17")}}
-		keys, err := tinker.NewPrekeys(tinker.PrekeyConfig{Identity: d.ID, Binding: d.Binding()})
+		keys, err := newPrekeys(tinker.PrekeyConfig{Identity: d.ID, Binding: d.Binding()}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +105,7 @@ func TestFlappingNeighbour(t *testing.T) {
 // However many have links to a node, its descriptor has room for some, those
 // that it wants among them.
 func TestManyNeighbours(t *testing.T) {
-	keys, err := tinker.NewPrekeys(tinker.PrekeyConfig{})
+	keys, err := newPrekeys(tinker.PrekeyConfig{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func (r *relay) renew(content []byte) cell.Reason {
 		return cell.Protocol
 	}
 	r.renewed = now
-	step, err := r.session.Accept(offer, nil)
+	step, err := r.session.Accept(offer, r.node.keys.step)
 	if err != nil {
 		return cell.Protocol
 	}

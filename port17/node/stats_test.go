@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"safing/netmap"
+	"safing/netmap/netmaptest"
 	"safing/port17/cell"
 	"safing/port17/node"
 	"safing/port17/testnet"
@@ -76,7 +76,7 @@ func TestStartsExhausted(t *testing.T) {
 		t.Fatal(err)
 	}
 	n, err := node.Start(t.Context(), node.Config{
-		Identity: key, Network: &netmap.Network{Name: "test", PrivateAddresses: true}, Listen: []string{"127.0.0.1:0"},
+		Identity: key, Network: netmaptest.Silent(), Listen: []string{"127.0.0.1:0"},
 		Name: "n", Owner: "o", State: state, MonthlyVolume: 1000,
 	})
 	if err != nil {

@@ -24,7 +24,7 @@ func (f *Finder) DrawEntry(besides []netmap.NodeID, in ...netmap.Wrapping) (netm
 	now := time.Now()
 	for at := range f.m.Nodes {
 		n, i := &f.m.Nodes[at], int32(at)
-		if !hasPrekey(n, now) || n.Closed || f.isolated(at) || slices.Contains(have, i) || !n.Offers(in...) {
+		if !hasPrekey(n, now, nil) || n.Closed || f.isolated(at) || slices.Contains(have, i) || !n.Offers(in...) {
 			continue
 		}
 		if slices.ContainsFunc(have, func(j int32) bool { return f.conflict(i, j) }) {

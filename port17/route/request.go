@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"safing/netmap"
+	"safing/tinker"
 )
 
 // A Level says how tough a route has to be. Longer routes are slower.
@@ -81,6 +82,8 @@ type Request struct {
 	// WithoutKeys lets nodes be on the route whose keys are not known. No circuit
 	// can be built over them, until they are.
 	WithoutKeys bool
+	// Suites are those of which hellos may be made; empty for all.
+	Suites []tinker.SuiteID
 	// Now is when the route is to be used; now if zero. Rand is where chance
 	// comes from; that of the program if nil. Both are for simulations.
 	Now  time.Time

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"safing/netmap"
+	"safing/tinker"
 )
 
 // What is known of a node.
@@ -42,7 +43,7 @@ func (s *search) whyNot(i int32) string {
 	if s.f.isolated(int(i)) {
 		return "it has no link that both ends publish"
 	}
-	if !(s.r.WithoutKeys && n.Keys == nil) && !hasPrekey(n, s.now) {
+	if !(s.r.WithoutKeys && n.Keys == nil) && !hasPrekey(n, s.now, s.r.Suites) {
 		return "it has no prekey for now"
 	}
 	return ""
@@ -50,13 +51,17 @@ func (s *search) whyNot(i int32) string {
 
 // hasPrekey says whether hellos can be made for the node. It spares the errors
 // of prekeys for other times, which say a lot.
-func hasPrekey(n *netmap.Node, now time.Time) bool {
+func hasPrekey(n *netmap.Node, now time.Time, suites []tinker.SuiteID) bool {
 	if n.Keys == nil {
 		return false
 	}
 	at := now.Unix()
 	for i := range n.Keys.Prekeys {
-		if p := &n.Keys.Prekeys[i]; p.NotBefore <= at && at < p.NotAfter && p.Check(now) == nil {
+		p := &n.Keys.Prekeys[i]
+		if len(suites) > 0 && !slices.Contains(suites, p.Suite) {
+			continue
+		}
+		if p.NotBefore <= at && at < p.NotAfter && p.Check(now) == nil {
 			return true
 		}
 	}

@@ -166,6 +166,16 @@ func (ps *Policies) Best(available []tinker.SuiteID) (tinker.SuiteID, error) {
 	return 0, err
 }
 
+// Next returns the suite of a running session's next step: the one in use as long
+// as it may be used, so that sides whose policies differ agree, else the best that
+// this build has. The error wraps those of [Policies.Check].
+func (ps *Policies) Next(suite tinker.SuiteID) (tinker.SuiteID, error) {
+	if ps.Check(suite) == nil {
+		return suite, nil
+	}
+	return ps.Best(tinker.Suites())
+}
+
 // Step says whether a running session may go from one suite to another: to has
 // to pass [Policies.Check], and must not stand lower in the policy. A suite
 // that may not be used any more ranks below all that may. The error wraps
