@@ -10,6 +10,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"safing/netmap/netmaptest"
+	"safing/port17/cell"
 	"safing/port17/link"
 	"safing/tinker"
 	"safing/tinker/policy"
@@ -96,6 +97,8 @@ func TestSuiteOfRunningLinkIsForbidden(t *testing.T) {
 				}
 				push(t, g, 4, 20)
 				in.want(t, 4, 20)
+				g.Close(cell.Finished, 0)
+				synctest.Wait() // no cell is under way when the link ends
 			})
 		})
 	}
