@@ -85,6 +85,8 @@ type Authority struct {
 // Witnesses return a checkpoint with their cosignatures, as witness.Client does.
 type Witnesses interface {
 	Cosign(ctx context.Context, signed []byte, prove witness.Prover) ([]byte, error)
+	// Known returns the newest checkpoints that they have cosigned.
+	Known(ctx context.Context) [][]byte
 }
 
 // A Scanner tests nodes, as probe.Scanner does.

@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,10 @@ func (a *Authority) enter(ctx context.Context, c *candidate) error {
 		}
 		if same {
 			a.exchangeOnce(ctx)
+			if a.signedByEnough() {
+				return nil
+			}
+			a.recall(ctx)
 			if a.signedByEnough() {
 				return nil
 			}
@@ -151,6 +156,30 @@ func (a *Authority) exchangeOnce(ctx context.Context) {
 		})
 	}
 	asking.Wait()
+}
+
+// recall adds signatures that others gave to our candidate and took to witnesses,
+// but not to us. Witnesses that have cosigned it take no other one of its number,
+// so if all who know those signatures are away, we could not go on without them.
+func (a *Authority) recall(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, min(a.schedule.round, askTimeout))
+	defer cancel()
+	notes := a.witnesses.Known(ctx)
+	a.appending.Lock()
+	defer a.appending.Unlock()
+	for _, note := range notes {
+		c := a.pendingNow()
+		if c == nil {
+			return
+		}
+		text := c.checkpoint[:bytes.Index(c.checkpoint, []byte("\n\n"))+2] // an empty line ends a note's text
+		if !bytes.HasPrefix(note, text) {
+			continue // of another tree
+		}
+		if err := a.addSignaturesLocked(context.WithoutCancel(ctx), c, note); err != nil {
+			a.log.Info("a witness knows no valid checkpoint", "error", err)
+		}
+	}
 }
 
 // exchange asks another authority for the signatures that it has.

@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -22,6 +23,7 @@ type attendant struct {
 	signer  note.Signer
 	there   atomic.Bool
 	asked   atomic.Int64
+	known   []byte // the one of its size that it cosigns; any if nil
 }
 
 // attended gives a council a witness, without which no map is out.
@@ -40,10 +42,29 @@ func attended(w *attendant) func(c *council) {
 	}
 }
 
+// Known implements Witnesses.
+func (w *attendant) Known(context.Context) [][]byte {
+	if w.known == nil {
+		return nil
+	}
+	return [][]byte{w.known}
+}
+
+// contradicts says whether the checkpoint is another one of the size that is
+// known.
+func (w *attendant) contradicts(signed []byte) bool {
+	if w.known == nil {
+		return false
+	}
+	c, err := w.network.OpenCheckpoint(signed)
+	k, err2 := w.network.OpenCheckpoint(w.known)
+	return err != nil || err2 != nil || c.Size <= k.Size && c != k
+}
+
 // Cosign implements Witnesses.
 func (w *attendant) Cosign(_ context.Context, signed []byte, _ witness.Prover) ([]byte, error) {
 	w.asked.Add(1)
-	if !w.there.Load() {
+	if !w.there.Load() || w.contradicts(signed) {
 		return signed, netmap.ErrWitness
 	}
 	n, err := note.Open(signed, note.VerifierList(w.signer.(note.Verifier)))
@@ -93,6 +114,48 @@ func TestCrashAlone(t *testing.T) {
 		}
 		if m := c.newest(0); m.Sequence != 3 {
 			t.Errorf("map %d is the newest", m.Sequence)
+		}
+	})
+}
+
+// An authority that takes the signatures of others to the witnesses and is never
+// heard of again does not keep the others from going on.
+func TestWitnessesRemember(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := new(attendant)
+		w.there.Store(true)
+		c := newCouncil(t, 3, 2, attended(w))
+		c.publish(1, 0, 1, 2)
+		c.period()
+		lost, left := c.members[0], c.members[1]
+		number := int64(c.newest(1).Sequence) + 1
+		period := left.madeIn().Add(left.schedule.period)
+		next, err := left.compile(t.Context(), period, []*vote{{author: lost.signer.KeyHash(), period: period}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := left.enter(t.Context(), next); err != nil {
+			t.Fatal(err)
+		}
+		text := string(next.checkpoint[:bytes.Index(next.checkpoint, []byte("\n\n"))+1])
+		theirs, err := netmap.SignCheckpoint(text, lost.signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.known, err = c.network.MergeSignatures(next.checkpoint, theirs); err != nil {
+			t.Fatal(err)
+		}
+		c.stop(0)
+		for range 3 {
+			c.period()
+		}
+		if got := c.leaf(1, number); got != next.header {
+			t.Errorf("map %d is\n%sand the witnesses know\n%s", number, got, next.header)
+		}
+		for _, i := range []int{1, 2} {
+			if m := c.newest(i); int64(m.Sequence) <= number {
+				t.Errorf("map %d is the newest of authority %d", m.Sequence, i)
+			}
 		}
 	})
 }

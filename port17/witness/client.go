@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -126,6 +127,55 @@ func (c *Client) Cosign(ctx context.Context, signed []byte, prove Prover) ([]byt
 	return cosigned, nil
 }
 
+// Known asks all witnesses which checkpoint of the log is the newest that they
+// have cosigned, and returns what they say: notes, unverified. Whoever lacks
+// signatures that others gave may find them there.
+func (c *Client) Known(ctx context.Context) [][]byte {
+	ctx, cancel := context.WithTimeout(ctx, c.config.Wait)
+	defer cancel()
+	witnesses := c.config.Network.Witnesses
+	answers := make(chan []byte, len(witnesses))
+	for _, w := range witnesses {
+		go func() {
+			note, err := c.known(ctx, w)
+			if err != nil {
+				c.config.Log.Info("a witness does not say what it knows", "witness", w.URL, "error", err)
+			}
+			answers <- note
+		}()
+	}
+	var notes [][]byte
+	for range witnesses {
+		if note := <-answers; note != nil { // it ends with ctx
+			notes = append(notes, note)
+		}
+	}
+	return notes
+}
+
+func (c *Client) known(ctx context.Context, w netmap.Witness) ([]byte, error) {
+	from := strings.TrimSuffix(w.URL, "/") + "/known?origin=" + url.QueryEscape(c.config.Network.Name)
+	question, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.http.Do(question)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	note, err := io.ReadAll(io.LimitReader(response.Body, netmap.MaxCheckpoint))
+	switch {
+	case err != nil:
+		return nil, err
+	case response.StatusCode == http.StatusNotFound:
+		return nil, nil // it knows none
+	case response.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("%s: %.200s", response.Status, note)
+	}
+	return note, nil
+}
+
 // ask returns the checkpoint with the witness's valid cosignature.
 func (c *Client) ask(ctx context.Context, w netmap.Witness, checkpoint netmap.Checkpoint, signed []byte, prove Prover) ([]byte, error) {
 	c.mu.Lock()
@@ -171,8 +221,8 @@ func open(w netmap.Witness, cosigned []byte) ([]byte, error) {
 
 // post sends a request once. The error may be a *conflictError.
 func (c *Client) post(ctx context.Context, w netmap.Witness, r request) ([]byte, error) {
-	url := strings.TrimSuffix(w.URL, "/") + "/add-checkpoint"
-	question, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(r.encode()))
+	to := strings.TrimSuffix(w.URL, "/") + "/add-checkpoint"
+	question, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(r.encode()))
 	if err != nil {
 		return nil, err
 	}

@@ -109,6 +109,32 @@ func TestCosignAtOnce(t *testing.T) {
 	}
 }
 
+// Witnesses tell what they have cosigned, with the signatures of authorities.
+func TestKnown(t *testing.T) {
+	k := newKeeper(t, 1)
+	k.watch(1, t.TempDir(), nil)
+	k.watch(2, t.TempDir(), nil)
+	k.serve(3, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusInternalServerError) })
+	k.network.WitnessThreshold = 2
+	c := newClient(t, ClientConfig{Network: k.network})
+	if notes := c.Known(t.Context()); len(notes) > 0 {
+		t.Errorf("of a log that nobody has seen they know %q", notes)
+	}
+	k.grow(3, "leaf")
+	if _, err := c.Cosign(t.Context(), k.checkpoint(3), k.prover(3)); err != nil {
+		t.Fatal(err)
+	}
+	notes := c.Known(t.Context())
+	for _, note := range notes {
+		if got, err := k.network.OpenCheckpoint(note); err != nil || got.Size != 3 {
+			t.Errorf("a witness knows %d leaves: %v", got.Size, err)
+		}
+	}
+	if len(notes) != 2 {
+		t.Errorf("%d witnesses know it, want 2", len(notes))
+	}
+}
+
 // serve adds a witness that answers so.
 func (k *keeper) serve(seed byte, h http.HandlerFunc) {
 	server := httptest.NewServer(h)

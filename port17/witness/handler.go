@@ -12,18 +12,46 @@ import (
 //
 //	POST /add-checkpoint  200 with a line that cosigns it; 409 with the size of the
 //	                      tree that is remembered; 400, 403, 404, 413, 422, 429
+//	GET  /known?origin=O  200 with the newest checkpoint of the log that was
+//	                      cosigned, as its authorities have signed it; 404, 429
 //	GET  /health          200
 func (w *Witness) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /add-checkpoint", w.serveAdd)
+	mux.HandleFunc("GET /known", w.serveKnown)
 	mux.HandleFunc("GET /health", func(out http.ResponseWriter, _ *http.Request) { fmt.Fprintln(out, "ok") })
 	return mux
 }
 
+// admits limits how often a source asks, and tells it.
+func (w *Witness) admits(out http.ResponseWriter, in *http.Request) bool {
+	if w.sources.allow(in.RemoteAddr) {
+		return true
+	}
+	out.Header().Set("Retry-After", "1")
+	http.Error(out, "too many requests", http.StatusTooManyRequests)
+	return false
+}
+
+func (w *Witness) serveKnown(out http.ResponseWriter, in *http.Request) {
+	if !w.admits(out, in) {
+		return
+	}
+	k, err := w.store.known(in.Context(), in.URL.Query().Get("origin"))
+	switch {
+	case err != nil:
+		w.log.Error("show a checkpoint", "error", err)
+		http.Error(out, "the witness cannot read what it knows", http.StatusInternalServerError)
+	case k.checkpoint == nil:
+		http.Error(out, "the witness knows no checkpoint of the log", http.StatusNotFound)
+	default:
+		out.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		out.Write(k.checkpoint)
+	}
+}
+
 func (w *Witness) serveAdd(out http.ResponseWriter, in *http.Request) {
-	if !w.sources.allow(in.RemoteAddr) {
-		out.Header().Set("Retry-After", "1")
-		http.Error(out, "too many requests", http.StatusTooManyRequests)
+	if !w.admits(out, in) {
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(out, in.Body, maxRequest))

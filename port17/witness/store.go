@@ -55,11 +55,20 @@ type known struct {
 	checkpoint []byte
 }
 
-// load returns the newest checkpoint of the log; size 0 if there is none.
-func load(ctx context.Context, tx *sql.Tx, origin string) (known, error) {
+// known returns the newest checkpoint of the log; size 0 if there is none.
+func (s *store) known(ctx context.Context, origin string) (known, error) {
+	return load(ctx, s.db, origin)
+}
+
+// rows are those of the database, or of a transaction.
+type rows interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func load(ctx context.Context, from rows, origin string) (known, error) {
 	var k known
 	var root []byte
-	err := tx.QueryRowContext(ctx, "SELECT size, root, checkpoint FROM logs WHERE origin = ?", origin).Scan(&k.size, &root, &k.checkpoint)
+	err := from.QueryRowContext(ctx, "SELECT size, root, checkpoint FROM logs WHERE origin = ?", origin).Scan(&k.size, &root, &k.checkpoint)
 	if errors.Is(err, sql.ErrNoRows) {
 		return known{}, nil
 	}
