@@ -32,6 +32,7 @@ func TestSeveralAuthorities(t *testing.T) {
 	n.StopAuthority(1)
 	goesOn("maps without one of three authorities")
 	n.RestartAuthority(t, 1)
+	goesOn("maps with all of them")
 	n.StopAuthority(0)
 	goesOn("maps with one that was away, and without another")
 }
