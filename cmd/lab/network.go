@@ -62,7 +62,7 @@ func (w *world) startNetwork(ctx context.Context, p plan) (*network, error) {
 	if n.socks, err = netip.ParseAddrPort(first.ready["socks"]); err != nil {
 		return nil, fmt.Errorf("the client's SOCKS address: %w", err)
 	}
-	return n, nil
+	return n, n.awaitLinks(ctx, p.nodes)
 }
 
 // startClient starts one; all but the first take free ports.
