@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"safing/internal/canonical"
 )
 
 // Bounds of a map's body.
@@ -93,7 +95,7 @@ func (m *Map) Encode() (body []byte, shards [][]byte, err error) {
 			hashes = append(hashes, sha256.Sum256(s))
 		}
 	}
-	if body, err = encode(m.body(hashes)); err != nil {
+	if body, err = canonical.Encode(m.body(hashes)); err != nil {
 		return nil, nil, fmt.Errorf("encode map: %w", err)
 	}
 	if len(body) > MaxBody {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"safing/internal/canonical"
 )
 
 // drawDescriptor draws what a node could say of itself, with everything that
@@ -216,7 +218,7 @@ func TestSpoiltBody(t *testing.T) {
 	} {
 		w := m.body(make([][sha256.Size]byte, 1))
 		spoil(w)
-		body, err := encode(w)
+		body, err := canonical.Encode(w)
 		if err != nil {
 			t.Fatal(err)
 		}

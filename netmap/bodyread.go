@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"safing/internal/canonical"
 )
 
 // DecodeMap reads the body that a header names. Who has signed the header is for
@@ -27,24 +29,20 @@ func DecodeMap(h Header, body []byte) (*Map, error) {
 }
 
 func (m *Map) decode(body []byte) error {
-	mode, err := decodeOptions(maxBodyItems).DecMode()
-	if err != nil {
-		return err
-	}
 	w := new(bodyWire)
-	if err := mode.Unmarshal(body, w); err != nil {
-		return fmt.Errorf("decode: %w", err)
+	if err := canonical.Read(body, w, maxBodyItems); err != nil {
+		return err
 	}
 	if err := m.take(w); err != nil {
 		return err
 	}
 	// What was read has one form only: the one that its values make.
-	again, err := encode(m.body(m.shards))
+	again, err := canonical.Encode(m.body(m.shards))
 	if err != nil {
 		return err
 	}
 	if !bytes.Equal(again, body) {
-		return errNotCanonical
+		return canonical.ErrForm
 	}
 	return nil
 }

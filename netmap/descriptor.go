@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"safing/internal/canonical"
 )
 
 // MaxDescriptor is the greatest length of a signed descriptor, in bytes.
@@ -62,7 +64,7 @@ func (d *Descriptor) Sign(key ed25519.PrivateKey) ([]byte, error) {
 	if id := NodeID(key.Public().(ed25519.PublicKey)); id != d.ID {
 		return nil, fmt.Errorf("%w: it is of node %s and the key is of %s", ErrDescriptor, d.ID.Short(), id.Short())
 	}
-	body, err := encode(d.wire())
+	body, err := canonical.Encode(d.wire())
 	if err != nil {
 		return nil, fmt.Errorf("encode descriptor: %w", err)
 	}
@@ -80,7 +82,7 @@ func OpenDescriptor(signed []byte) (*Descriptor, error) {
 	}
 	signature, body := signed[:ed25519.SignatureSize], signed[ed25519.SignatureSize:]
 	var w descriptorWire
-	if err := decode(body, &w); err != nil {
+	if err := canonical.Decode(body, &w, maxItems); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDescriptor, err)
 	}
 	if !ed25519.Verify(w.ID[:], append([]byte(descriptorPrefix), body...), signature) {
@@ -90,8 +92,8 @@ func OpenDescriptor(signed []byte) (*Descriptor, error) {
 	if err != nil {
 		return nil, err
 	}
-	if again, err := encode(d.wire()); err != nil || !bytes.Equal(again, body) {
-		return nil, fmt.Errorf("%w: %w", ErrDescriptor, errNotCanonical)
+	if again, err := canonical.Encode(d.wire()); err != nil || !bytes.Equal(again, body) {
+		return nil, fmt.Errorf("%w: %w", ErrDescriptor, canonical.ErrForm)
 	}
 	return d, d.Validate()
 }
@@ -103,7 +105,7 @@ func OpenDescriptor(signed []byte) (*Descriptor, error) {
 func (d *Descriptor) Binding() [32]byte {
 	w := d.wire()
 	w.Links, w.Capacity, w.Load, w.Appeal, w.Closed, w.Published, w.OwnerProof = nil, 0, 0, "", false, 0, nil
-	body, err := encode(w)
+	body, err := canonical.Encode(w)
 	if err != nil {
 		panic("netmap: encode identity part: " + err.Error()) // plain values always encode
 	}

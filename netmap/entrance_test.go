@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"safing/internal/canonical"
 )
 
 func entrance(w Wrapping, addr, host string) Entrance {
@@ -80,7 +82,7 @@ func TestEntranceBounds(t *testing.T) {
 // A descriptor without entrances has one form only.
 func TestNoEntrancesHasOneForm(t *testing.T) {
 	d, key := newDescriptor(t, 1)
-	body, err := encode(d.wire())
+	body, err := canonical.Encode(d.wire())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"safing/internal/canonical"
 	"safing/tinker"
 )
 
@@ -52,7 +53,7 @@ func (k *Keys) Sign(key ed25519.PrivateKey) ([]byte, error) {
 	if id := NodeID(key.Public().(ed25519.PublicKey)); id != k.ID {
 		return nil, fmt.Errorf("%w: they are of node %s and the key is of %s", ErrKeys, k.ID.Short(), id.Short())
 	}
-	body, err := encode(keysWire{ID: k.ID, Binding: k.Binding, Prekeys: k.Prekeys, Published: k.Published.Unix()})
+	body, err := canonical.Encode(keysWire{ID: k.ID, Binding: k.Binding, Prekeys: k.Prekeys, Published: k.Published.Unix()})
 	if err != nil {
 		return nil, fmt.Errorf("encode keys: %w", err)
 	}
@@ -70,7 +71,7 @@ func OpenKeys(signed []byte) (*Keys, error) {
 	}
 	signature, body := signed[:ed25519.SignatureSize], signed[ed25519.SignatureSize:]
 	var w keysWire
-	if err := decode(body, &w); err != nil {
+	if err := canonical.Decode(body, &w, maxItems); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKeys, err)
 	}
 	if !ed25519.Verify(w.ID[:], append([]byte(keysPrefix), body...), signature) {

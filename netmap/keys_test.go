@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"safing/internal/canonical"
 	"safing/tinker"
 )
 
@@ -105,7 +106,7 @@ func FuzzOpenKeys(f *testing.F) {
 		// The signature is made anew, so that what lies behind it is reached.
 		if len(b) > ed25519.SignatureSize {
 			var w keysWire
-			if decode(b[ed25519.SignatureSize:], &w) == nil {
+			if canonical.Decode(b[ed25519.SignatureSize:], &w, maxItems) == nil {
 				(&Keys{ID: w.ID, Prekeys: w.Prekeys}).Prekey(time.Now())
 			}
 		}

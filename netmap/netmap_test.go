@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"safing/internal/canonical"
 )
 
 func addrPorts(s ...string) (a []netip.AddrPort) {
@@ -73,7 +75,7 @@ func TestDescriptorHasOneForm(t *testing.T) {
 	} {
 		w := d.wire()
 		spoil(&w)
-		body, err := encode(w)
+		body, err := canonical.Encode(w)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +92,7 @@ func TestDescriptorExitRules(t *testing.T) {
 	for _, rules := range [][]string{{"public"}, {"none"}, {" accept *:80"}} {
 		w := d.wire()
 		w.Exit = rules
-		body, err := encode(w)
+		body, err := canonical.Encode(w)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -332,7 +334,7 @@ func FuzzOpenDescriptor(f *testing.F) {
 		// The signature is made anew, so that what lies behind it is reached.
 		if len(b) > ed25519.SignatureSize {
 			var w descriptorWire
-			if decode(b[ed25519.SignatureSize:], &w) == nil {
+			if canonical.Decode(b[ed25519.SignatureSize:], &w, maxItems) == nil {
 				if d, err := w.descriptor(); err == nil && d.Validate() == nil {
 					d.Binding()
 				}

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+
+	"safing/internal/canonical"
 )
 
 // ShardNodes is how many nodes, in the order of their identities, have their
@@ -26,7 +28,7 @@ func encodeShards(nodes []Node) ([][]byte, error) {
 				signed[i] = n.Keys.signed
 			}
 		}
-		b, err := encode(signed)
+		b, err := canonical.Encode(signed)
 		if err != nil {
 			return nil, fmt.Errorf("encode keys: %w", err)
 		}
@@ -59,7 +61,7 @@ func (m *Map) AddKeys(shard int, b []byte) (*Map, error) {
 		return nil, fmt.Errorf("%w: key shard %d is not the one that was signed", ErrMap, shard)
 	}
 	var signed [][]byte
-	if err := decode(b, &signed); err != nil {
+	if err := canonical.Decode(b, &signed, maxItems); err != nil {
 		return nil, fmt.Errorf("%w: key shard %d: %w", ErrMap, shard, err)
 	}
 	with := *m

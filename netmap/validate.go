@@ -19,6 +19,9 @@ const (
 	maxPadding   = 1000 // cells a second
 )
 
+// maxItems is how long a list in a descriptor or in keys may be.
+const maxItems = 1024
+
 // MaxLinks is how many links a descriptor has at most.
 const MaxLinks = 256
 

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/mod/sumdb/note"
 
+	"safing/internal/canonical"
 	"safing/tinker"
 )
 
@@ -294,7 +295,7 @@ func (v *vectors) finish(t *testing.T, m, old *Map) {
 	spoilt := func(spoil func(*bodyWire)) []byte {
 		w := read.body(read.shards)
 		spoil(w)
-		b, err := encode(w)
+		b, err := canonical.Encode(w)
 		if err != nil {
 			t.Fatal(err)
 		}

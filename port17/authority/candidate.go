@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"safing/internal/canonical"
 	"safing/internal/tlog"
 	"safing/netmap"
 )
@@ -91,7 +92,7 @@ var errNotNext = errors.New("it is not the next leaf of the log")
 // the leaf makes of our log.
 func (a *Authority) readCandidate(ctx context.Context, b []byte) (*candidate, error) {
 	var w candidateWire
-	if err := decode(b, &w); err != nil {
+	if err := canonical.Decode(b, &w, maxNodes); err != nil {
 		return nil, err
 	}
 	h, err := netmap.ParseHeader(w.Header)
@@ -122,7 +123,7 @@ func (c *candidate) readBody(b []byte) error {
 		return err
 	}
 	var w bodyWire
-	if err := decode(b, &w); err != nil {
+	if err := canonical.Decode(b, &w, maxNodes); err != nil {
 		return err
 	}
 	m, err := netmap.DecodeMap(h, w.Body)

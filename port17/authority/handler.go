@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"safing/internal/canonical"
 	log "safing/internal/tlog"
 	"safing/netmap"
 )
@@ -195,7 +196,7 @@ func (a *Authority) serveCandidate(w http.ResponseWriter, r *http.Request) {
 	a.mu.Unlock()
 	if c != nil {
 		if sequence, err := c.sequence(); err == nil && sequence+1 == size {
-			b, err := encode(candidateWire{Header: c.header, Checkpoint: c.checkpoint})
+			b, err := canonical.Encode(candidateWire{Header: c.header, Checkpoint: c.checkpoint})
 			answer(w, b, err)
 			return
 		}
@@ -210,7 +211,7 @@ func (a *Authority) serveCandidate(w http.ResponseWriter, r *http.Request) {
 		answer(w, nil, err)
 		return
 	}
-	b, err := encode(candidateWire{Header: h.Header, Checkpoint: h.Checkpoint})
+	b, err := canonical.Encode(candidateWire{Header: h.Header, Checkpoint: h.Checkpoint})
 	answer(w, b, err)
 }
 
@@ -224,7 +225,7 @@ func (a *Authority) serveBody(w http.ResponseWriter, r *http.Request) {
 	c, current := a.pending, a.current
 	a.mu.Unlock()
 	if c != nil && names(c.header, hash) {
-		b, err := encode(bodyWire{Body: c.body, Shards: c.shards})
+		b, err := canonical.Encode(bodyWire{Body: c.body, Shards: c.shards})
 		answer(w, b, err)
 		return
 	}

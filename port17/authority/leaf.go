@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"safing/internal/canonical"
 	"safing/netmap"
 )
 
@@ -38,7 +39,7 @@ func (s signedMap) rest(body digest) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return encode(bodyWire{Body: b, Shards: s.shards})
+	return canonical.Encode(bodyWire{Body: b, Shards: s.shards})
 }
 
 // verifyLeaf verifies a map that may have expired: it is a leaf of the log all

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"safing/internal/canonical"
 	"safing/internal/sqlite"
 	"safing/internal/tlog"
 	"safing/netmap"
@@ -209,7 +210,7 @@ func (s *store) candidate(ctx context.Context) (*candidate, error) {
 		return nil, nil
 	}
 	if err == nil {
-		err = errors.Join(decode(shards, &c.shards), decode(members, &c.members))
+		err = errors.Join(canonical.Decode(shards, &c.shards, maxNodes), canonical.Decode(members, &c.members, maxNodes))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the map that was to come next: %w", err)
@@ -219,11 +220,11 @@ func (s *store) candidate(ctx context.Context) (*candidate, error) {
 }
 
 func (s *store) putCandidate(ctx context.Context, c *candidate) error {
-	members, err := encode(c.members)
+	members, err := canonical.Encode(c.members)
 	if err != nil {
 		return fmt.Errorf("keep the map that comes next: %w", err)
 	}
-	shards, err := encode(c.shards)
+	shards, err := canonical.Encode(c.shards)
 	if err != nil {
 		return fmt.Errorf("keep the map that comes next: %w", err)
 	}
@@ -239,7 +240,7 @@ func (s *store) putCandidate(ctx context.Context, c *candidate) error {
 // of. The error wraps errSplit if that makes another tree than the
 // root's.
 func (s *store) publish(ctx context.Context, leaves [][]byte, root tlog.Hash, sequence uint64, signed []byte, shards [][]byte, members []listing) error {
-	list, err := encode(members)
+	list, err := canonical.Encode(members)
 	if err != nil {
 		return fmt.Errorf("keep map %d: %w", sequence, err)
 	}
@@ -324,7 +325,7 @@ func (s *store) newestMap(ctx context.Context) (signed []byte, members []listing
 		return nil, nil, nil
 	}
 	if err == nil {
-		err = decode(list, &members)
+		err = canonical.Decode(list, &members, maxNodes)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the newest map: %w", err)

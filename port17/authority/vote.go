@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"safing/internal/canonical"
 	"safing/netmap"
 )
 
@@ -72,7 +73,7 @@ func (v *vote) body() ([]byte, error) {
 	if err := v.validate(); err != nil {
 		return nil, err
 	}
-	b, err := encode(voteWire{Opinions: v.opinions, Statements: v.statements, Policy: v.policy})
+	b, err := canonical.Encode(voteWire{Opinions: v.opinions, Statements: v.statements, Policy: v.policy})
 	if err != nil {
 		return nil, fmt.Errorf("encode vote: %w", err)
 	}
@@ -99,7 +100,7 @@ func parseVote(h voteHeader, body []byte) (*vote, error) {
 		return nil, fmt.Errorf("%w: its body is not the one that was signed", errVote)
 	}
 	var w voteWire
-	if err := decode(body, &w); err != nil {
+	if err := canonical.Decode(body, &w, maxNodes); err != nil {
 		return nil, fmt.Errorf("%w: %w", errVote, err)
 	}
 	v := &vote{author: h.author, period: h.period, opinions: w.Opinions, statements: w.Statements, policy: w.Policy}

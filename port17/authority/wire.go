@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"safing/internal/canonical"
 	"safing/netmap"
 )
 
@@ -55,12 +56,12 @@ func encodeBatch(all []parcel) ([]byte, error) {
 	if len(all) > maxBatch {
 		return nil, fmt.Errorf("%d objects are too many for one message", len(all))
 	}
-	return encode(all)
+	return canonical.Encode(all)
 }
 
 func decodeBatch(b []byte) ([]parcel, error) {
 	var all []parcel
-	if err := decode(b, &all); err != nil {
+	if err := canonical.Decode(b, &all, maxNodes); err != nil {
 		return nil, err
 	}
 	if len(all) > maxBatch {
@@ -84,13 +85,13 @@ func encodeBallots(all []ballot) ([]byte, error) {
 		}
 		signed = append(signed, string(text))
 	}
-	return encode(signed)
+	return canonical.Encode(signed)
 }
 
 // decodeBallots returns ballots that have yet to be opened.
 func decodeBallots(b []byte) ([]string, error) {
 	var all []string
-	if err := decode(b, &all); err != nil {
+	if err := canonical.Decode(b, &all, maxNodes); err != nil {
 		return nil, err
 	}
 	if len(all) > maxBallots {
