@@ -7,10 +7,6 @@ import (
 	"safing/internal/geo"
 )
 
-// Between estimates the round trip between two countries. It returns false if
-// it does not know one of them, and is called from any goroutine.
-type Between func(a, b string) (time.Duration, bool)
-
 const (
 	// unknownAway is how far an exit is from the destination of whose country
 	// nothing is known: as from one continent to the next.
@@ -19,8 +15,9 @@ const (
 	leastAway cost = 1000
 )
 
-// ByGeography is the estimate of [geo.RTT].
-func ByGeography(a, b string) (time.Duration, bool) {
+// between estimates the round trip between two countries by [geo.RTT]. It returns
+// false if one of them is not known.
+func between(a, b string) (time.Duration, bool) {
 	from, ok := geo.CountryPlace(a)
 	to, known := geo.CountryPlace(b)
 	if !ok || !known {
@@ -29,12 +26,11 @@ func ByGeography(a, b string) (time.Duration, bool) {
 	return geo.RTT(from, to), true
 }
 
-// distances remembers what Between says: how far each country is from another
-// one, by the other one's number.
+// distances remembers how far each country is from another one, by the other
+// one's number.
 type distances struct {
-	between Between
-	places  [countries]bool // those in which there are nodes
-	rows    [countries]atomic.Pointer[row]
+	places [countries]bool // those in which there are nodes
+	rows   [countries]atomic.Pointer[row]
 }
 
 // A row is how far the countries are from one.
@@ -47,7 +43,7 @@ func (d *distances) from(code string) *row {
 	if c == 0 {
 		return nil
 	}
-	if _, known := d.between(code, code); !known {
+	if _, known := between(code, code); !known {
 		return nil
 	}
 	if r := d.rows[c].Load(); r != nil {
@@ -59,7 +55,7 @@ func (d *distances) from(code string) *row {
 		if !d.places[i] || i == 0 {
 			continue
 		}
-		if rtt, ok := d.between(country(i).code(), code); ok {
+		if rtt, ok := between(country(i).code(), code); ok {
 			r[i] = max(costOf(rtt), leastAway)
 		}
 	}

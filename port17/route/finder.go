@@ -22,11 +22,8 @@ type Finder struct {
 
 // New prepares a map. It is worth keeping the Finder as long as the map. How far
 // exits are from destinations is estimated by geography.
-func New(m *netmap.Map) *Finder { return NewBetween(m, ByGeography) }
-
-// NewBetween is New with another estimate of how far countries are apart.
-func NewBetween(m *netmap.Map, between Between) *Finder {
-	f := &Finder{m: m, distances: distances{between: between}}
+func New(m *netmap.Map) *Finder {
+	f := &Finder{m: m}
 	f.findPlaces()
 	for i := range f.places {
 		f.trusted = f.trusted || f.exits[i].trusted

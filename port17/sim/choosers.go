@@ -41,15 +41,7 @@ type Port17 struct {
 	rule   entryRule         // nil: as clients draw them
 }
 
-// NewPort17 prepares the network of a world for tunnels of a level.
-func NewPort17(w *World, level route.Level) (*Port17, error) {
-	m, err := w.Map()
-	if err != nil {
-		return nil, err
-	}
-	return newPort17(w, m, level), nil
-}
-
+// newPort17 prepares the network of a world for tunnels of a level.
 func newPort17(w *World, m *netmap.Map, level route.Level) *Port17 {
 	return portOver(w, route.New(m), level)
 }

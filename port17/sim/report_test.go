@@ -107,10 +107,11 @@ func TestRunsAreTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewPort17(w, route.Normal)
+	m, err := w.Map()
 	if err != nil {
 		t.Fatal(err)
 	}
+	p := newPort17(w, m, route.Normal)
 	c, err := w.run(t.Context(), p, 2000, 3, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -191,10 +192,11 @@ func TestCandidates(t *testing.T) {
 
 func BenchmarkTunnels(b *testing.B) {
 	w := testWorld(b, 1000)
-	p, err := NewPort17(w, route.Normal)
+	m, err := w.Map()
 	if err != nil {
 		b.Fatal(err)
 	}
+	p := newPort17(w, m, route.Normal)
 	if err := w.enter(b.Context(), p, 1); err != nil {
 		b.Fatal(err)
 	}
