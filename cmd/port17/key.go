@@ -36,24 +36,30 @@ func (*keyNew) Help() string {
 
 // Run never replaces a key: without it, a node's ID or a network is lost.
 func (c *keyNew) Run(ctx context.Context, io command.IO) error {
-	if _, err := os.Lstat(c.File); err == nil {
-		return fmt.Errorf("%s already exists: choose another name, or look at it with port17 key show", c.File)
-	}
-	passphrase, err := c.choose(ctx, io, c.File)
+	key, encrypted, err := c.makeKey(ctx, io, c.File, c.Kind, "port17 key show")
 	if err != nil {
 		return err
 	}
-	key, err := keyfile.Generate(c.Kind)
+	return printKey(io, key, encrypted)
+}
+
+// makeKey makes a key in a new file. Show is the command that shows one that is
+// there already.
+func (p newPassphrase) makeKey(ctx context.Context, io command.IO, file string, kind keyfile.Kind, show string) (key crypto.Signer, encrypted bool, err error) {
+	if _, err := os.Lstat(file); err == nil {
+		return nil, false, fmt.Errorf("%s already exists: choose another name, or look at it with %s", file, show)
+	}
+	passphrase, err := p.choose(ctx, io, file)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
-	if err := os.MkdirAll(filepath.Dir(c.File), 0o700); err != nil {
-		return fmt.Errorf("make the key's folder: %w", err)
+	if key, err = keyfile.Generate(kind); err != nil {
+		return nil, false, err
 	}
-	if err := keyfile.Save(c.File, key, keyfile.Options{Passphrase: passphrase}); err != nil {
-		return err
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return nil, false, fmt.Errorf("make the key's folder: %w", err)
 	}
-	return printKey(io, key, passphrase != "")
+	return key, passphrase != "", keyfile.Save(file, key, keyfile.Options{Passphrase: passphrase})
 }
 
 type keyShow struct {

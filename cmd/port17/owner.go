@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"text/tabwriter"
 
 	"safing/internal/command"
@@ -39,25 +37,12 @@ func (*ownerNew) Help() string {
 
 // Run never replaces a key.
 func (c *ownerNew) Run(ctx context.Context, io command.IO) error {
-	if _, err := os.Lstat(c.File); err == nil {
-		return fmt.Errorf("%s already exists: choose another name, or look at it with port17 owner show", c.File)
-	}
-	passphrase, err := c.choose(ctx, io, c.File)
+	key, encrypted, err := c.makeKey(ctx, io, c.File, keyfile.Ed25519, "port17 owner show")
 	if err != nil {
-		return err
-	}
-	_, key, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(c.File), 0o700); err != nil {
-		return fmt.Errorf("make the key's folder: %w", err)
-	}
-	if err := keyfile.Save(c.File, key, keyfile.Options{Passphrase: passphrase}); err != nil {
 		return err
 	}
 	fmt.Fprintf(io.Err, "The owner's key is %s: keep it secret, and a copy of it safe. For each node: port17 owner sign NODE --owner-key %s\n", c.File, c.File)
-	return printOwner(io, key, passphrase != "")
+	return printOwner(io, key.(ed25519.PrivateKey), encrypted)
 }
 
 type ownerShow struct {
